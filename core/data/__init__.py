@@ -1,0 +1,1 @@
+"""Datasets: the metadata table, splits, pictures and the image store."""

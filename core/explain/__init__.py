@@ -1,0 +1,1 @@
+"""Why a network answered: evidence maps and their measures."""

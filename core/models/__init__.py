@@ -1,0 +1,1 @@
+"""Networks, their ImageNet weights, and checkpoints."""

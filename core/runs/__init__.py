@@ -1,0 +1,1 @@
+"""Run folders: what a trainer writes and anyone may read."""
