@@ -1,0 +1,1 @@
+"""Measurements as ratios, printed as a table: python -m tests.bench."""

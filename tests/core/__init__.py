@@ -1,0 +1,1 @@
+"""Tests of core: everything that is true without a screen."""

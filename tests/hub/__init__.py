@@ -1,0 +1,1 @@
+"""Tests against a server that stands in for the Hugging Face Hub."""
