@@ -158,7 +158,7 @@ def _text(path: Path) -> str:
                 f"{path.name} is over {MAX_TABLE_BYTES // 1024**2} MB; expected a table of text, one row an image."
             )
         # utf-8-sig drops the mark that spreadsheets put first, which would become part of a column's name.
-        return path.read_text(encoding="utf-8-sig", newline="")
+        return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as problem:
         raise MetadataError(f"{path.name} is not UTF-8 text; save it as CSV (UTF-8).") from problem
     except OSError as problem:
