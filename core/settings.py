@@ -23,7 +23,6 @@ SECRETS_FILE: Final = REPOSITORY / ".streamlit" / "secrets.toml"
 YES: Final = ("1", "true", "yes", "on")
 NO: Final = ("0", "false", "no", "off")
 
-
 NAMES: Final = (
     "LESIONLENS_DATA",
     "LESIONLENS_CACHE",
@@ -91,7 +90,7 @@ def read_settings(environment: Mapping[str, str], secrets_file: Path) -> Setting
 def _read(given: Mapping[str, object]) -> Settings:
     return Settings(
         data_dir=_value(given, "LESIONLENS_DATA", _folder, None),
-        cache_dir=_value(given, "LESIONLENS_CACHE", _folder, user_cache_path("lesionlens")),
+        cache_dir=_value(given, "LESIONLENS_CACHE", _folder, user_cache_path("lesionlens", appauthor=False)),
         runs_dir=_value(given, "LESIONLENS_RUNS", _folder, REPOSITORY / "runs"),
         allow_training=_value(given, "LESIONLENS_ALLOW_TRAINING", _switch, True),
         hub_owner=_value(given, "LESIONLENS_HUB_OWNER", _text, None),
