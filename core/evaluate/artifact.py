@@ -1,0 +1,277 @@
+"""The evaluation artifact: what a checkpoint answered on a named split, and what that is worth.
+
+A folder with two files:
+
+    predictions.parquet    one row a picture: ids, facts, truth and the seven calibrated probabilities
+    metrics.json           where they come from, and the metrics with intervals; written last
+
+Models are compared from artifacts alone, so one whose weights are not here still has its row.
+"""
+
+import hashlib
+import json
+import math
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from core.errors import EvaluationError
+from core.evaluate.intervals import Interval
+from core.labels import CODE_OF_ISIC_COLUMN, CODES, INDEX, ISIC_2018_COLUMNS
+
+PREDICTIONS_FILE: Final = "predictions.parquet"
+METRICS_FILE: Final = "metrics.json"
+FACT_COLUMNS: Final = ("image_id", "lesion_id", "dx", "dx_type", "age_years", "sex", "site")
+PROBABILITY_COLUMNS: Final = tuple(f"p_{code}" for code in CODES)
+# float32 softmax rows sum to 1 within 1e-6; half-precision ones within 1e-3.
+SUM_TOLERANCE: Final = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What one checkpoint answered on one split.
+
+    Attributes:
+        name: how tables and plots call it.
+        checkpoint: the checkpoint's reference.
+        split: "val" or "test", or the name of an outside set.
+        split_hash: of the split manifest, so that only answers to the same question are compared.
+        table: FACT_COLUMNS and PROBABILITY_COLUMNS, one row a picture; further columns are kept.
+        metrics: each metric with its interval, from `intervals.lesion_bootstrap`.
+        views: test-time views averaged per picture.
+        app_version: the version of this code that measured it.
+        date: when, ISO 8601 in UTC; now by default.
+    """
+
+    name: str
+    checkpoint: str
+    split: str
+    split_hash: str
+    table: pd.DataFrame
+    metrics: dict[str, Interval]
+    views: int
+    app_version: str
+    date: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+
+    @property
+    def truth(self) -> np.ndarray:
+        """The true class indices, shape (N,)."""
+        return truth_of(self.table)
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """The calibrated probabilities, shape (N, 7)."""
+        return probabilities_of(self.table)
+
+    @property
+    def n_images(self) -> int:
+        """Pictures answered."""
+        return len(self.table)
+
+    def save(self, folder: Path) -> None:
+        """Write the artifact into a folder, making it; an artifact already there is replaced.
+
+        Raises:
+            EvaluationError: the table is not what an artifact holds, or the folder cannot be written.
+        """
+        check_table(self.table, source_name=PREDICTIONS_FILE)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            _write_atomically(
+                folder / PREDICTIONS_FILE, lambda path: self.table.to_parquet(path, index=False)
+            )
+            text = json.dumps(self._as_json(_digest(folder / PREDICTIONS_FILE)), indent=2, allow_nan=False)
+            _write_atomically(folder / METRICS_FILE, lambda path: _write_text(path, text + "\n"))
+        except OSError as problem:
+            raise EvaluationError(f"Cannot write the evaluation to {folder}: {problem}.") from problem
+
+    @classmethod
+    def load(cls, folder: Path) -> "Evaluation":
+        """Read an artifact back.
+
+        Raises:
+            EvaluationError: a file is missing, unreadable, of another save, or holds what it must not.
+        """
+        document = _read_json(folder / METRICS_FILE)
+        table = _read_table(folder / PREDICTIONS_FILE)
+        if document.get("predictions_sha256") != _digest(folder / PREDICTIONS_FILE):
+            raise EvaluationError(
+                f"{folder / PREDICTIONS_FILE} is not the file that {METRICS_FILE} was measured on; "
+                "evaluate the checkpoint again."
+            )
+        check_table(table, source_name=str(folder / PREDICTIONS_FILE))
+        try:
+            return _from_json(document, table)
+        except (KeyError, TypeError, ValueError) as problem:
+            raise EvaluationError(
+                f"{folder / METRICS_FILE} lacks or misstates {problem}; evaluate the checkpoint again."
+            ) from problem
+
+    def _as_json(self, predictions_sha256: str) -> dict[str, object]:
+        plain = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "table"}
+        return plain | {
+            "n_images": self.n_images,
+            "metrics": {name: _without_nan(asdict(interval)) for name, interval in self.metrics.items()},
+            "predictions_sha256": predictions_sha256,
+        }
+
+
+def truth_of(table: pd.DataFrame) -> np.ndarray:
+    """Return the true class indices of a checked table, shape (N,)."""
+    return table["dx"].map(INDEX).to_numpy(dtype=np.int64)
+
+
+def probabilities_of(table: pd.DataFrame) -> np.ndarray:
+    """Return the probabilities of a checked table, shape (N, 7)."""
+    return table[list(PROBABILITY_COLUMNS)].to_numpy(dtype=np.float64)
+
+
+def check_table(table: pd.DataFrame, *, source_name: str) -> None:
+    """Refuse a table of answers that is not what an artifact holds.
+
+    Raises:
+        EvaluationError: missing columns, no rows, a missing or repeated image_id, an unknown dx, or
+            probabilities that are outside 0 to 1 or do not sum to 1; the message names the first offender.
+    """
+    if missing := [name for name in FACT_COLUMNS + PROBABILITY_COLUMNS if name not in table]:
+        raise EvaluationError(f"{source_name} lacks the columns {missing}.")
+    if table.empty:
+        raise EvaluationError(f"{source_name} has no rows; expected one a picture.")
+    image_ids = table["image_id"]
+    if (unnamed := image_ids.isna()).any():
+        raise EvaluationError(f"{source_name} has no image_id in row {_first(unnamed)}.")
+    if (repeated := image_ids.duplicated()).any():
+        raise EvaluationError(f"{source_name} has image_id {_offender(table, repeated)!r} more than once.")
+    if (unknown := ~table["dx"].isin(CODES)).any():
+        found = table["dx"].iloc[_first(unknown)]
+        raise EvaluationError(
+            f"{source_name} has dx {found!r} for image {_offender(table, unknown)!r}; expected {list(CODES)}."
+        )
+    _check_probabilities(table, source_name)
+
+
+def write_isic_csv(path: Path, image_ids: Sequence[str], probabilities: np.ndarray) -> None:
+    """Write answers as the ISIC 2018 challenge takes them: image,MEL,NV,BCC,AKIEC,BKL,DF,VASC.
+
+    Args:
+        path: the CSV to write; one already there is replaced, whole or not at all.
+        image_ids: one a picture, in the order of the rows.
+        probabilities: columns in the order of CODES, shape (N, 7).
+
+    Raises:
+        EvaluationError: repeated image ids, or a file that cannot be written.
+        ValueError: probabilities that are not of shape (N, 7).
+    """
+    if np.shape(probabilities) != (len(image_ids), len(CODES)):
+        raise ValueError(
+            f"probabilities have shape {np.shape(probabilities)}; expected ({len(image_ids)}, {len(CODES)})."
+        )
+    table = pd.DataFrame({"image": list(image_ids)}, dtype=object)
+    if (repeated := table["image"].duplicated()).any():
+        raise EvaluationError(
+            f"{path.name} would hold image {table['image'].iloc[_first(repeated)]!r} more than once."
+        )
+    for column in ISIC_2018_COLUMNS:
+        table[column] = np.asarray(probabilities)[:, INDEX[CODE_OF_ISIC_COLUMN[column]]]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_atomically(path, lambda part: table.to_csv(part, index=False, float_format="%.7g"))
+    except OSError as problem:
+        raise EvaluationError(f"Cannot write {path}: {problem}.") from problem
+
+
+def _check_probabilities(table: pd.DataFrame, source_name: str) -> None:
+    try:
+        probabilities = probabilities_of(table)
+    except (TypeError, ValueError) as problem:
+        raise EvaluationError(f"{source_name} has probabilities that are no numbers: {problem}.") from problem
+    # Written so that NaN fails it as well.
+    outside = ~np.all((probabilities >= 0) & (probabilities <= 1), axis=1)
+    if outside.any():
+        raise EvaluationError(
+            f"{source_name} has a probability outside 0 to 1 for image {_offender(table, outside)!r}."
+        )
+    sums = probabilities.sum(axis=1)
+    if (astray := np.abs(sums - 1) > SUM_TOLERANCE).any():
+        raise EvaluationError(
+            f"{source_name} has probabilities that sum to {sums[_first(astray)]:.4f} for image "
+            f"{_offender(table, astray)!r}; expected 1."
+        )
+
+
+def _first(mask: np.ndarray | pd.Series) -> int:
+    return int(np.flatnonzero(np.asarray(mask))[0])
+
+
+def _offender(table: pd.DataFrame, mask: np.ndarray | pd.Series) -> str:
+    return str(table["image_id"].iloc[_first(mask)])
+
+
+def _read_json(path: Path) -> dict[str, object]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as problem:
+        raise EvaluationError(f"Cannot read {path}: {problem}.") from problem
+    if not isinstance(document, dict):
+        raise EvaluationError(f"{path} holds no JSON object; evaluate the checkpoint again.")
+    return document
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as problem:  # pyarrow's own errors are both kinds
+        raise EvaluationError(f"Cannot read {path}: {problem}.") from problem
+
+
+def _from_json(document: Mapping[str, object], table: pd.DataFrame) -> Evaluation:
+    plain = {one.name: document[one.name] for one in fields(Evaluation) if one.name != "table"}
+    entries = plain.pop("metrics")
+    if not isinstance(entries, dict):
+        raise TypeError("'metrics'")
+    for name, kind in Evaluation.__annotations__.items():
+        if name in plain and not isinstance(plain[name], kind):
+            raise TypeError(f"{name!r} ({plain[name]!r})")
+    metrics = {name: _interval(entry) for name, entry in entries.items()}
+    return Evaluation(table=table, metrics=metrics, **plain)  # type: ignore[arg-type]  # checked just above
+
+
+def _without_nan(entry: Mapping[str, float]) -> dict[str, float | None]:
+    """JSON has no NaN: null stands for undefined."""
+    return {key: None if math.isnan(value) else value for key, value in entry.items()}
+
+
+def _interval(entry: Mapping[str, float | None]) -> Interval:
+    value, low, high = (_or_nan(entry[key]) for key in ("value", "low", "high"))
+    return Interval(value, low, high, n=int(entry["n"] or 0), n_lesions=int(entry["n_lesions"] or 0))
+
+
+def _or_nan(value: float | None) -> float:
+    return float("nan") if value is None else value
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def _write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a file beside `path`, then put it in its place in one step."""
+    handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    os.close(handle)
+    try:
+        write(Path(part))
+        Path(part).chmod(0o644)  # a temporary file is private; an artifact is to be read by others
+        Path(part).replace(path)
+    finally:
+        Path(part).unlink(missing_ok=True)

@@ -1,0 +1,126 @@
+"""How sure a metric is: 95 % intervals from a bootstrap that resamples lesions, not pictures.
+
+Photos of one lesion are right or wrong together; resampling them one by one would make intervals too narrow.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from core.evaluate.metrics import METRICS, Metric, checked
+
+PERCENTILES: Final = (2.5, 97.5)
+# An interval over the few resamples where a metric happens to exist would describe luck.
+_SMALLEST_DEFINED_SHARE: Final = 0.5
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A metric's value with its 95 % interval; all three NaN-able.
+
+    Attributes:
+        value: the metric on all pictures.
+        low, high: the 2.5 and 97.5 percentiles over the resamples; for a metric to `recentre`, moved so that
+            their mean lies on the value, and not below zero.
+        n: pictures the metric is measured on (for a class's recall: the pictures of that class).
+        n_lesions: lesions those pictures show.
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+    n_lesions: int
+
+
+def lesion_bootstrap(
+    truth: np.ndarray,
+    probabilities: np.ndarray,
+    lesion_ids: np.ndarray | pd.Series,
+    metrics: Mapping[str, Metric] = METRICS,
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> dict[str, Interval]:
+    """Return each metric with its interval over resampled lesions.
+
+    A resample draws as many lesions as there are, with replacement; each picture then weighs as often as its
+    lesion was drawn. Resamples in which a metric is undefined are left out of its interval; where more than
+    half are, the interval is NaN.
+
+    Args:
+        truth: class indices, shape (N,).
+        probabilities: rows that sum to 1, shape (N, 7).
+        lesion_ids: shape (N,); a picture whose lesion is unknown (None or NaN) is a lesion of its own.
+        metrics: what to measure.
+        resamples: how many; the same seed gives the same intervals.
+        seed: of the random draws.
+
+    Raises:
+        ValueError: arrays of the wrong shape, class indices that do not exist, or no resample asked for.
+    """
+    truth, probabilities = checked(truth, probabilities)
+    lesions = _number(lesion_ids)
+    if len(lesions) != len(truth):
+        raise ValueError(f"{len(lesions)} lesion ids for {len(truth)} pictures; expected one each.")
+    if resamples < 1:
+        raise ValueError(f"resamples is {resamples}; expected 1 or more.")
+    draws = _draw(truth, probabilities, lesions, metrics, resamples=resamples, seed=seed)
+    return {
+        name: _interval(metric, truth, probabilities, lesions, draws[name])
+        for name, metric in metrics.items()
+    }
+
+
+def _number(lesion_ids: np.ndarray | pd.Series) -> np.ndarray:
+    """Return a number for each lesion, 0 to G - 1, shape (N,)."""
+    numbers, names = pd.factorize(pd.Series(lesion_ids, dtype=object))
+    unknown = numbers == -1
+    numbers[unknown] = len(names) + np.arange(unknown.sum())
+    return numbers
+
+
+def _draw(
+    truth: np.ndarray,
+    probabilities: np.ndarray,
+    lesions: np.ndarray,
+    metrics: Mapping[str, Metric],
+    *,
+    resamples: int,
+    seed: int,
+) -> dict[str, np.ndarray]:
+    """Return each metric's value in each resample, shape (resamples,)."""
+    generator = np.random.default_rng(seed)
+    n_lesions = int(lesions.max(initial=-1)) + 1
+    values = {name: np.full(resamples, np.nan) for name in metrics}
+    if n_lesions == 0:
+        return values
+    for draw in range(resamples):
+        drawn = np.bincount(generator.integers(n_lesions, size=n_lesions), minlength=n_lesions)
+        weights = drawn[lesions].astype(np.float64)
+        for name, metric in metrics.items():
+            values[name][draw] = metric.measure(truth, probabilities, weights)
+    return values
+
+
+def _interval(
+    metric: Metric, truth: np.ndarray, probabilities: np.ndarray, lesions: np.ndarray, draws: np.ndarray
+) -> Interval:
+    counted = metric.counts(truth)
+    value = metric(truth, probabilities)
+    defined = draws[~np.isnan(draws)]
+    low = high = float("nan")
+    if len(defined) >= _SMALLEST_DEFINED_SHARE * len(draws):
+        if metric.recentre:
+            defined = np.maximum(defined + value - defined.mean(), 0)
+        low, high = np.percentile(defined, PERCENTILES).tolist()
+    return Interval(
+        value=value,
+        low=low,
+        high=high,
+        n=int(counted.sum()),
+        n_lesions=len(np.unique(lesions[counted])),
+    )
