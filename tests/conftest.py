@@ -164,7 +164,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Name what was left out, and what should have run and did not."""
-    left_out = [f"{kind.left_out} {kind.words} tests ({kind.cure})" for kind in KINDS if kind.left_out]
+    left_out = [
+        f"{kind.left_out} {kind.words} {'test' if kind.left_out == 1 else 'tests'} ({kind.cure})"
+        for kind in KINDS
+        if kind.left_out
+    ]
     if left_out:
         terminalreporter.write_line(f"Left out: {', '.join(left_out)}.", yellow=True)
     if not terminalreporter.config.option.collectonly:
