@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 # These libraries read their variables when imported, so the variables are set before any test is collected.
@@ -24,6 +25,12 @@ os.environ["STREAMLIT_BROWSER_GATHER_USAGE_STATS"] = "false"
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
 from core import settings as settings_module  # noqa: E402 -- after the variables above
+
+# A busy machine is no failure: no test here asserts a time.
+hypothesis.settings.register_profile(
+    "lesionlens", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("lesionlens")
 
 ROOT = Path(__file__).resolve().parents[1]
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")

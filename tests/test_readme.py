@@ -81,7 +81,7 @@ def test_the_readme_shows_each_command_of_the_trainer(subcommand):
     assert any(line.split()[3] == subcommand for line in TRAINER_COMMANDS)
 
 
-@pytest.mark.parametrize("line", TRAINER_COMMANDS)
+@pytest.mark.parametrize("line", TRAINER_COMMANDS, ids=lambda line: line.split()[3])
 def test_the_trainer_understands_the_command(line):
     name, options = understand(line)
     if name == "fit":
