@@ -50,8 +50,8 @@ def validate_metadata(table: pd.DataFrame, *, source_name: str) -> pd.DataFrame:
     it is named "row", else from the position.
 
     Raises:
-        MetadataError: a required column or value is missing, the table has no rows, an image_id comes twice or
-            cannot name a file, a value is outside its vocabulary, or one lesion has two diagnoses.
+        MetadataError: a required column or value is missing, the table has no rows, an image_id comes twice
+            or cannot name a file, a value is outside its vocabulary, or one lesion has two diagnoses.
     """
     if absent := [column for column in REQUIRED if column not in table.columns]:
         raise MetadataError(
@@ -60,7 +60,7 @@ def validate_metadata(table: pd.DataFrame, *, source_name: str) -> pd.DataFrame:
         )
     if table.empty:
         raise MetadataError(f"{source_name} has no rows; expected one row an image.")
-    typed = _typed(table)
+    typed = _typed(table, source_name)
     for column in REQUIRED:
         _refuse(typed, typed[column].isna(), source_name, column, "a value; it is empty")
     # Ids become file names in caches and exports: one that climbs out of its folder is refused here, once.
@@ -79,11 +79,13 @@ def validate_metadata(table: pd.DataFrame, *, source_name: str) -> pd.DataFrame:
     return typed.reset_index(drop=True)
 
 
-def _typed(table: pd.DataFrame) -> pd.DataFrame:
+def _typed(table: pd.DataFrame, source_name: str) -> pd.DataFrame:
     rows = table.index if table.index.name == ROW_INDEX else pd.RangeIndex(FIRST_ROW, FIRST_ROW + len(table))
-    # A frame built column by column would lose the attrs, where readers count what they left out.
     typed = table.reindex(columns=list(COLUMNS)).set_axis(rows, axis="index")
-    typed["age_years"] = typed["age_years"].astype("float64")
+    ages = pd.to_numeric(typed["age_years"], errors="coerce").astype("float64")
+    no_number = typed["age_years"].notna() & ages.isna()
+    _refuse(typed, no_number, source_name, "age_years", "a number, or nothing")
+    typed["age_years"] = ages
     text_columns = [column for column in COLUMNS if column != "age_years"]
     return typed.astype(dict.fromkeys(text_columns, pd.StringDtype(na_value=float("nan"))))
 
@@ -111,7 +113,8 @@ def _refuse_torn_lesions(table: pd.DataFrame, source_name: str) -> None:
     if not torn.any():
         return
     row = torn.idxmax()
-    lesion, dx, other = table.loc[row, "lesion_id"], table.loc[row, "dx"], first.loc[row]
+    lesion, dx = table.loc[torn, ["lesion_id", "dx"]].iloc[0]
+    other = first[torn].iloc[0]
     raise MetadataError(
         f"{source_name}, row {row}: lesion {lesion!r} has dx {dx!r} here and {other!r} before; "
         "expected one diagnosis a lesion."

@@ -1,7 +1,7 @@
 """One picture from anywhere, decoded to RGB or refused by name. Nothing is written, and no metadata survives.
 
-What a file does to us is bounded: its format is one of FORMATS, its size is known before a pixel is decoded, and
-all decoding is in memory. What we do to a picture is said in its `notes`.
+What a file does to us is bounded: its format is one of FORMATS, its size is known before a pixel is
+decoded, and all decoding is in memory. What we do to a picture is said in its `notes`.
 """
 
 import io
@@ -15,23 +15,26 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 
 from core.errors import PictureError
 
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 MIN_SIDE_PX: Final = 16
-# 10,000 × 10,000 as JPEG decodes at a fraction of its size; other formats cost four bytes a pixel, several times.
+# A JPEG of 10,000 × 10,000 decodes at a fraction of its size; other formats cost four bytes a pixel, and more
+# than once.
 MAX_PIXELS: Final = 64_000_000
 MAX_JPEG_PIXELS: Final = 100_000_000
-# More than this is never looked at by a network or a person: larger pictures are reduced right after decoding.
+# No network and no person looks at more than this: larger pictures are reduced right after decoding.
 MAX_KEPT_PIXELS: Final = 16_000_000
 MAX_FILE_BYTES: Final = 256 * 1024 * 1024
 
-# Reduced or converted without a detour by Pillow's `reduce`.
+# What Pillow's `reduce` takes as it is.
 REDUCIBLE_MODES: Final = frozenset({"L", "LA", "RGB", "RGBA", "CMYK", "YCbCr"})
 SIXTEEN_BIT_MODES: Final = frozenset({"I;16", "I;16B", "I;16L", "I;16N"})
-WORDS_OF_FORMAT: Final = {"MPO": "JPEG"}
+
+TIFF_BITS: Final = 258
 
 # What people upload instead of a picture: where its mark stands, the mark, and what to say.
 STRANGERS: Final = (
@@ -90,7 +93,8 @@ def read_picture(data: bytes | Path, *, name: str) -> Picture:
     data: the file's bytes, or where it lies. name: what to call it in refusals.
 
     Raises:
-        PictureError: the file is missing, empty, cut off, broken, no picture of FORMATS, too small or too large.
+        PictureError: the file is missing, empty, cut off, broken, no picture of FORMATS, too small or too
+            large.
     """
     _silence_pillow()
     content = _content(data, name)
@@ -128,7 +132,9 @@ def _content(data: bytes | Path, name: str) -> bytes:
             if not data.is_file():
                 raise PictureError(f"{name} is not there: {data} is no file.")
             if data.stat().st_size > MAX_FILE_BYTES:
-                raise PictureError(f"{name} is over {MAX_FILE_BYTES // 1024**2} MB; export a smaller picture.")
+                raise PictureError(
+                    f"{name} is over {MAX_FILE_BYTES // 1024**2} MB; export a smaller picture."
+                )
             data = data.read_bytes()
         except OSError as problem:
             raise PictureError(f"{name} cannot be read: {problem.strerror}.") from problem
@@ -143,7 +149,7 @@ def _open(content: bytes, name: str) -> Image.Image:
         return Image.open(io.BytesIO(content), formats=FORMATS)
     except Image.DecompressionBombError as problem:
         raise _too_large(name, "over 170 million pixels", MAX_PIXELS) from problem
-    except Image.UnidentifiedImageError as problem:
+    except UnidentifiedImageError as problem:
         raise PictureError(f"{name} {_what_it_is(content)}.") from problem
     except DECODE_ERRORS as problem:
         raise _broken(content, name, problem) from problem
@@ -166,7 +172,7 @@ def _check_size(image: Image.Image, name: str) -> None:
             f"{name} is {width} × {height} pixels, too small to show a lesion; "
             f"expected at least {MIN_SIDE_PX} on each side."
         )
-    limit = MAX_JPEG_PIXELS if _is_jpeg(image) else MAX_PIXELS
+    limit = MAX_JPEG_PIXELS if _format(image) == "JPEG" else MAX_PIXELS
     if width * height > limit:
         raise _too_large(name, f"{width:,} × {height:,} pixels", limit)
 
@@ -178,8 +184,9 @@ def _too_large(name: str, size: str, limit: int) -> PictureError:
     )
 
 
-def _is_jpeg(image: Image.Image) -> bool:
-    return WORDS_OF_FORMAT.get(image.format or "", image.format) == "JPEG"
+def _format(image: Image.Image) -> str:
+    # Phones put two JPEGs into one file (MPO); the first is the photo.
+    return "JPEG" if image.format == "MPO" else str(image.format)
 
 
 def _broken(content: bytes, name: str, problem: BaseException) -> PictureError:
@@ -187,7 +194,7 @@ def _broken(content: bytes, name: str, problem: BaseException) -> PictureError:
         return PictureError(f"{name} needs more memory than there is; export a smaller picture.")
     if "truncated" in str(problem).lower() or _is_cut_off(content):
         return PictureError(f"{name} is cut off: the end of the file is missing; copy or upload it again.")
-    return PictureError(f"{name} is broken and cannot be decoded ({problem}); export it again as JPEG or PNG.")
+    return PictureError(f"{name} is broken, not decodable ({problem}); export it again as JPEG or PNG.")
 
 
 def _is_cut_off(content: bytes) -> bool:
@@ -210,7 +217,7 @@ def _decode(image: Image.Image, content: bytes, name: str) -> Picture:
     # A TIFF's size is already given as it stands once turned; the others give it as stored.
     if turn >= 5 and image.format != "TIFF":
         width, height = height, width
-    if _is_jpeg(image):
+    if _format(image) == "JPEG":
         _draft(image)
     image.load()
     upright = _upright(image, turn, notes)
@@ -218,7 +225,7 @@ def _decode(image: Image.Image, content: bytes, name: str) -> Picture:
     pixels = np.array(_reduced(rgb))
     if pixels.shape[:2] != (height, width):
         notes.append(f"reduced from {width} × {height} to {pixels.shape[1]} × {pixels.shape[0]} pixels")
-    return Picture(pixels, width, height, WORDS_OF_FORMAT.get(image.format or "", image.format or ""), tuple(notes))
+    return Picture(pixels, width, height, _format(image), tuple(notes))
 
 
 def _orientation(image: Image.Image) -> int:
@@ -279,8 +286,8 @@ def _rgb(image: Image.Image, content: bytes, name: str, notes: list[str]) -> Ima
 def _eight_bit(image: Image.Image) -> Image.Image:
     values = np.asarray(image)
     # TIFF keeps 12-bit data in 16-bit words and says so in a tag.
-    bits = getattr(image, "tag_v2", {}).get(258, (16,))
-    top = 2 ** (bits[0] if isinstance(bits, tuple) else int(bits)) - 1
+    bits = image.tag_v2.get(TIFF_BITS, (16,))[0] if isinstance(image, TiffImageFile) else 16
+    top = 2**bits - 1
     return Image.fromarray(np.clip(values * (255.0 / top) + 0.5, 0, 255).astype(np.uint8))
 
 
@@ -290,7 +297,7 @@ def _png_bits(content: bytes) -> int:
 
 def _on_white(image: Image.Image, notes: list[str]) -> Image.Image:
     layer = image.convert("RGBA")
-    if layer.getextrema()[3] == (255, 255):
+    if layer.getchannel("A").getextrema() == (255, 255):
         # An alpha channel that hides nothing, as screenshots have, is not worth a word.
         return layer.convert("RGB")
     notes.append("transparent parts are shown on white")

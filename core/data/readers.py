@@ -1,7 +1,7 @@
 """Dataset folders as they are found in the wild, read into the one metadata table. Add a layout to READERS.
 
-A reader looks at a listing of the folder, made once, and never opens a picture. What a table holds but cannot be
-used is counted, not hidden, in the `attrs` of the result:
+A reader looks at a listing of the folder, made once, and never opens a picture. What a table holds but cannot
+be used is counted, not hidden, in the `attrs` of the result:
 
 - `left_out`: reason -> rows or pictures not in the table;
 - `unmapped`: words of the source that became unknown because no vocabulary has them -> rows.
@@ -63,7 +63,7 @@ class Listing:
 def list_folder(folder: Path) -> Listing:
     """Look through a dataset folder once.
 
-    Of two pictures with one stem (the lower-case twin folders of Kaggle's zip) the first in path order is taken.
+    Of two pictures with one stem (the lower-case twin folders of Kaggle's zip) the first by path is taken.
 
     Raises:
         MetadataError: the folder is not there or cannot be read.
@@ -85,15 +85,14 @@ def list_folder(folder: Path) -> Listing:
         elif not is_link or path.is_file():
             (tables if is_table else found).append(path)
     pictures: dict[str, Path] = {}
-    same_stem: list[Path] = []
     for path in sorted(found):
-        if pictures.setdefault(path.stem.casefold(), path) is not path:
-            same_stem.append(path)
-    return Listing(root, tuple(sorted(tables)), pictures, tuple(same_stem), links_outside)
+        pictures.setdefault(path.stem.casefold(), path)
+    same_stem = tuple(path for path in sorted(found) if pictures[path.stem.casefold()] is not path)
+    return Listing(root, tuple(sorted(tables)), pictures, same_stem, links_outside)
 
 
 def _walk(root: Path) -> Iterator[tuple[Path, bool]]:
-    """Yield each file and whether it is a link; hidden files and folders, and links to folders, are passed by."""
+    """Yield each file and whether it is a link; what is hidden and links to folders are passed by."""
     try:
         with os.scandir(root) as entries:
             for entry in entries:
@@ -139,7 +138,7 @@ def read_table(path: Path, *, columns: Sequence[str]) -> Table:
                 continue
             if len(values) != len(names):
                 raise MetadataError(
-                    f"{path.name}, row {number}: {len(values)} fields; expected {len(names)}, as in the header."
+                    f"{path.name}, row {number} has {len(values)} fields; expected {len(names)} as above."
                 )
             rows.append((number, {name: value.strip() for name, value in zip(names, values, strict=True)}))
     except csv.Error as problem:
@@ -155,7 +154,7 @@ def _text(path: Path) -> str:
     try:
         if path.stat().st_size > MAX_TABLE_BYTES:
             raise MetadataError(
-                f"{path.name} is over {MAX_TABLE_BYTES // 1024**2} MB; expected a table of text, one row an image."
+                f"{path.name} is over {MAX_TABLE_BYTES // 1024**2} MB; expected a table, one row an image."
             )
         # utf-8-sig drops the mark that spreadsheets put first, which would become part of a column's name.
         return path.read_bytes().decode("utf-8-sig")
@@ -187,7 +186,7 @@ def _check_header(path: Path, names: tuple[str, ...], columns: Sequence[str]) ->
 
 
 def _header(path: Path) -> tuple[str, ...]:
-    """Return the column names of a table, none where it cannot be read: detection must not fail on strangers."""
+    """Return the column names of a table; none of a file that cannot be read, which is no layout of ours."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             head = file.readline(64 * 1024)
@@ -219,10 +218,9 @@ class _Collector:
         age: str = "",
         sex: str | None = None,
         site: str | None = None,
-        picture: Path | None = None,
     ) -> None:
-        """Take one image; its picture is found by the image's id unless one is given."""
-        picture = picture or self.listing.pictures.get(image_id.casefold())
+        """Take one image; "" is a missing value. Its picture is the one whose stem is the image's id."""
+        picture = self.listing.pictures.get(image_id.casefold())
         self.numbers.append(number)
         self.rows.append(
             {
@@ -250,7 +248,7 @@ class _Collector:
             return vocabulary.read_age(text)
         except ValueError as problem:
             raise MetadataError(
-                f"{self.name}, row {number}: age is {text!r}; expected a number of years from 0 to 120, or nothing."
+                f"{self.name}, row {number}: age is {text!r}; expected 0 to 120 years, or nothing."
             ) from problem
 
     def finish(self) -> pd.DataFrame:
@@ -306,11 +304,10 @@ def _read_kaggle(listing: Listing) -> pd.DataFrame:
 
 
 def _dataverse_tables(listing: Listing) -> list[Path]:
-    # Dataverse offers each table as it was deposited or as .tab; the official test set's table has these columns too.
-    known = [
-        path for path in listing.tables if path.stem.lower() == DATAVERSE_NAME and path.suffix.lower() != ".csv"
-    ]
-    return known or [path for path in listing.tables_with(HAM10000_COLUMNS) if path.name.lower() != KAGGLE_NAME]
+    # Dataverse gives each table as it was deposited or as .tab; the official test set has these columns too.
+    strange = [path for path in listing.tables if path.name.lower() != KAGGLE_NAME]
+    known = [path for path in strange if path.stem.lower() == DATAVERSE_NAME]
+    return known or [path for path in strange if set(HAM10000_COLUMNS) <= set(_header(path))]
 
 
 def _read_dataverse(listing: Listing) -> pd.DataFrame:
@@ -346,14 +343,14 @@ def _one_hot(path: Path, number: int, row: Mapping[str, str]) -> str:
         values = []
     if sorted(values) != [0.0] * (len(ISIC_2018_COLUMNS) - 1) + [1.0]:
         raise MetadataError(
-            f"{path.name}, row {number}: {row['image']} has {','.join(given)} under {','.join(ISIC_2018_COLUMNS)}; "
-            "expected one 1 and six 0."
+            f"{path.name}, row {number}: {row['image']} has {','.join(given)} "
+            f"under {','.join(ISIC_2018_COLUMNS)}; expected one 1 and six 0."
         )
     return CODE_OF_ISIC_COLUMN[ISIC_2018_COLUMNS[values.index(1.0)]]
 
 
 def _read_groupings(listing: Listing) -> dict[str, tuple[str, str]]:
-    """Return image -> (lesion, how it was confirmed) from all the LesionGroupings tables, which may be absent."""
+    """Return image -> (lesion, how it was confirmed) from the LesionGroupings tables, if there are any."""
     paths = [path for path in listing.tables if "lesiongroupings" in path.name.lower()]
     return {
         row["image"]: (row["lesion_id"] or row["image"], row.get("diagnosis confirm type", ""))
@@ -372,7 +369,7 @@ def _read_isic_archive(listing: Listing) -> pd.DataFrame:
     for number, row in read_table(path, columns=ISIC_ARCHIVE_SIGNATURE).rows:
         dx = _isic_archive_dx(row)
         if dx is None:
-            collector.left_out[f"diagnosis {_finest(row)!r} is none of {', '.join(CODES)}"] += 1
+            collector.left_out[f"diagnosis {_finest(row)!r} is none of the seven"] += 1
             continue
         collector.add(
             number,
@@ -396,18 +393,14 @@ def _finest(row: Mapping[str, str]) -> str:
 
 
 def _isic_archive_dx(row: Mapping[str, str]) -> str | None:
-    # diagnosis_3 decides: it names the disease. A blank one falls back to diagnosis_2, which names its family.
+    # diagnosis_3 decides: it names the disease. Where it is blank diagnosis_2 may do: it names a family.
     word = row.get("diagnosis_3", "") or row.get("diagnosis_2", "")
     return vocabulary.DX_OF_ISIC_ARCHIVE.get(vocabulary.normal(word))
 
 
 def _isic_archive_site(collector: _Collector, row: Mapping[str, str]) -> str | None:
-    general = collector.word(
-        "anatom_site_general", row.get("anatom_site_general", ""), vocabulary.ISIC_SITE
-    )
-    special = collector.word(
-        "anatom_site_special", row.get("anatom_site_special", ""), vocabulary.ISIC_SITE
-    )
+    general = collector.word("anatom_site_general", row.get("anatom_site_general", ""), vocabulary.ISIC_SITE)
+    special = collector.word("anatom_site_special", row.get("anatom_site_special", ""), vocabulary.ISIC_SITE)
     return special or general
 
 
@@ -461,8 +454,8 @@ def _read_folder_per_class(listing: Listing) -> pd.DataFrame:
     code_of = _class_folders(listing)
     if strangers := [name for name, code in code_of.items() if not code]:
         raise MetadataError(
-            f"{listing.root} has the folder {strangers[0]!r}; expected each folder to bear a code, a name or an "
-            f"ISIC column of a diagnosis: {', '.join(CODES)}."
+            f"{listing.root} has the folder {strangers[0]!r}; expected folders named after a diagnosis, "
+            f"by code, full name or ISIC column: {', '.join(CODES)}."
         )
     collector = _Collector(listing, listing.root.name, listing.root.name)
     for path in listing.same_stem:
@@ -473,12 +466,13 @@ def _read_folder_per_class(listing: Listing) -> pd.DataFrame:
         if not deeper:
             collector.left_out["pictures in no class folder"] += 1
             continue
-        collector.add(number, image_id=path.stem, lesion_id=path.stem, dx=code_of[folder], picture=path)
+        collector.add(number, image_id=path.stem, lesion_id=path.stem, dx=code_of[folder])
     return collector.finish()
 
 
 def _refuse_two_classes(listing: Listing, code_of: Mapping[str, str], path: Path) -> None:
-    here, there = path.relative_to(listing.root), listing.pictures[path.stem.casefold()].relative_to(listing.root)
+    here = path.relative_to(listing.root)
+    there = listing.pictures[path.stem.casefold()].relative_to(listing.root)
     if code_of.get(here.parts[0]) != code_of.get(there.parts[0]):
         raise MetadataError(f"{here} and {there} share a name but not a diagnosis; expected each image once.")
 

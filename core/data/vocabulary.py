@@ -24,7 +24,7 @@ def normal(text: str) -> str:
 HAM10000_SITE: Final[Mapping[str, str | None]] = {site: site for site in SITES}
 
 ISIC_SITE: Final[Mapping[str, str | None]] = {
-    # HAM10000 says "trunk" where it does not say which part; the front is chest or abdomen, so no finer word fits.
+    # HAM10000 says "trunk" where it names no part; the front is chest or abdomen, so no finer word fits.
     "anterior torso": "trunk",
     "lateral torso": "trunk",
     "torso": "trunk",
@@ -162,7 +162,7 @@ DX_OF_FOLDER: Final[Mapping[str, str]] = {
 
 
 def translate(text: str, table: Mapping[str, str | None]) -> tuple[str | None, bool]:
-    """Return what a word means (None is unknown), and whether the table, or plain absence, accounts for it."""
+    """Return what a word means (None is unknown), and whether the table knows it; plain absence is known."""
     word = normal(text)
     if word in UNKNOWN_WORDS:
         return None, True
@@ -185,7 +185,7 @@ def sex_of(text: str) -> str | None:
 def read_age(text: str) -> float:
     """Return an age in years, NaN where the field is blank or says unknown.
 
-    A recorded 0 stays 0: HAM10000 has 39 such rows, and whether they are infants or gaps is not ours to guess.
+    A recorded 0 stays 0: HAM10000 has 39 such rows; whether they are infants or gaps is not ours to guess.
 
     Raises:
         ValueError: anything else that is not a number from 0 to 120.
