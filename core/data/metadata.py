@@ -103,7 +103,8 @@ def _refuse(table: pd.DataFrame, wrong: pd.Series, source_name: str, column: str
     value = table.loc[wrong, column].iloc[0]
     more = int(wrong.sum()) - 1
     others = f" ({more} more row{'s' * (more > 1)} like it)" if more else ""
-    shown = "empty" if pd.isna(value) else repr(value)
+    # Text in quotes shows its blanks; a number goes without, or NumPy would add the name of its type.
+    shown = "empty" if pd.isna(value) else repr(value) if isinstance(value, str) else str(value)
     raise MetadataError(f"{source_name}, row {row}: {column} is {shown}; expected {expected}.{others}")
 
 

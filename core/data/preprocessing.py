@@ -1,0 +1,75 @@
+"""From any picture to what a network sees: one way, for training, evaluation, pages and the command line.
+
+A convolutional network takes any shape, so a picture is shown whole: its shorter side is brought to `size` and
+its longer side follows, up to `max_aspect`. Only what is longer than that is cut, evenly at both ends.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import numpy as np
+from PIL import Image
+
+GRID_PX: Final = 32
+"""Sides are whole multiples of the networks' stride, so every position of a map covers the same square."""
+
+# ITU-R BT.601 luma, as in the client's document.
+_LUMA: Final = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+
+
+def cover(pixels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Resize uint8 RGB (H, W, 3) to fill `shape` (height, width) and cut what sticks out, evenly."""
+    height, width = pixels.shape[:2]
+    scale = max(shape[0] / height, shape[1] / width)
+    kept_h, kept_w = shape[0] / scale, shape[1] / scale
+    left, top = (width - kept_w) / 2, (height - kept_h) / 2
+    box = (left, top, left + kept_w, top + kept_h)
+    resized = Image.fromarray(pixels).resize((shape[1], shape[0]), Image.Resampling.BICUBIC, box=box)
+    return np.asarray(resized)
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How pictures become input, as stored in every checkpoint.
+
+    size: shorter side of the input, px. max_aspect: longer over shorter side at most; 1 is always square.
+    mean, std: per RGB channel, of pixels scaled to [0, 1]. gray: three equal luma channels instead of colour.
+    """
+
+    size: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    max_aspect: float = 4 / 3
+    gray: bool = False
+
+    def input_shape(self, height: int, width: int) -> tuple[int, int]:
+        """Return the (height, width) of the input for a picture of this height and width."""
+        aspect = min(max(height, width) / min(height, width), self.max_aspect)
+        longer = max(self.size, GRID_PX * int(self.size * aspect / GRID_PX + 1e-6))
+        return (self.size, longer) if width >= height else (longer, self.size)
+
+    def fit(self, pixels: np.ndarray) -> np.ndarray:
+        """Return the picture as the network sees it, uint8 (h, w, 3), before normalisation."""
+        seen = cover(pixels, self.input_shape(*pixels.shape[:2]))
+        return to_gray(seen) if self.gray else seen
+
+    def normalise(self, seen: np.ndarray) -> np.ndarray:
+        """Turn uint8 (..., h, w, 3) into float32 network input (..., 3, h, w)."""
+        mean, std = np.float32(self.mean), np.float32(self.std)
+        scaled = seen.astype(np.float32) * (1 / (255 * std)) - mean / std
+        return np.ascontiguousarray(np.moveaxis(scaled, -1, -3))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what a checkpoint stores."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, stored: dict[str, Any]) -> "Preprocessing":
+        """Read what `to_json` wrote."""
+        return cls(**stored | {"mean": tuple(stored["mean"]), "std": tuple(stored["std"])})
+
+
+def to_gray(pixels: np.ndarray) -> np.ndarray:
+    """Return uint8 pixels (..., 3) with their luma in all three channels."""
+    luma = np.rint(pixels.astype(np.float32) @ _LUMA).astype(np.uint8)
+    return np.repeat(luma[..., None], 3, axis=-1)

@@ -1,0 +1,175 @@
+"""Pictures decoded once into one uint8 memory map, so that training and galleries never wait for a JPEG.
+
+A store is keyed by what it holds: the names, sizes and dates of the pictures, and the size they were brought
+to. It lies in the user's cache folder; dataset folders are only read.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from core.data.pictures import read_picture
+from core.data.preprocessing import cover
+from core.errors import PictureError, StoreError
+
+STORE_SIZE: Final = (225, 300)
+"""Height and width of stored pictures, px: HAM10000's own 3:4."""
+
+_CHUNK: Final = 64
+
+Progress = Callable[[int, int], None]
+"""Called with (done, total)."""
+
+
+@dataclass(frozen=True)
+class ImageStore:
+    """Decoded pictures: `pixels` is uint8 RGB of shape (N, height, width, 3), row i holding `image_ids[i]`.
+
+    unreadable: image id -> why; their rows are black and they are not in `index`.
+    """
+
+    pixels: np.ndarray
+    image_ids: tuple[str, ...]
+    unreadable: dict[str, str]
+
+    @property
+    def index(self) -> dict[str, int]:
+        """Row of each readable image id."""
+        return {name: row for row, name in enumerate(self.image_ids) if name not in self.unreadable}
+
+
+def open_store(
+    image_ids: Sequence[str],
+    paths: Sequence[Path],
+    *,
+    cache_dir: Path,
+    size: tuple[int, int] = STORE_SIZE,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> ImageStore:
+    """Open the store of these pictures, building what is missing of it first.
+
+    A build that was interrupted goes on where it stopped. The finished store appears in one rename, so a
+    reader sees a whole store or none.
+
+    Raises:
+        StoreError: there are no pictures, the cache folder cannot be written, or the disk is full.
+    """
+    if not paths:
+        raise StoreError("There are no pictures to store: the dataset has facts only. Add its image folders.")
+    folder = cache_dir / "stores" / _key(image_ids, paths, size)
+    if not (folder / "store.json").exists():
+        try:
+            _build(folder, image_ids, paths, size, workers, progress)
+        except OSError as problem:
+            raise StoreError(
+                f"The image store at {folder} could not be written ({problem.strerror or problem}). "
+                "Free some disk space or set LESIONLENS_CACHE to another folder, then run it again."
+            ) from problem
+    return _load(folder, size)
+
+
+def _key(image_ids: Sequence[str], paths: Sequence[Path], size: tuple[int, int]) -> str:
+    digest = hashlib.sha256(repr(size).encode())
+    for name, path in zip(image_ids, paths, strict=True):
+        stat = path.stat()
+        digest.update(f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:24]
+
+
+def _build(
+    folder: Path,
+    image_ids: Sequence[str],
+    paths: Sequence[Path],
+    size: tuple[int, int],
+    workers: int | None,
+    progress: Progress | None,
+) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / "pixels.partial"
+    shape = (len(paths), *size, 3)
+    done_log = folder / "done.jsonl"
+    if not partial.exists() or partial.stat().st_size != np.prod(shape, dtype=np.int64):
+        done_log.unlink(missing_ok=True)
+        with partial.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, max(1, int(np.prod(shape, dtype=np.int64))))
+    done, unreadable = _read_log(done_log)
+    starts = [start for start in range(0, len(paths), _CHUNK) if start not in done]
+    jobs = [(start, [str(path) for path in paths[start : start + _CHUNK]], str(partial), shape) for start in starts]
+    finished = len(paths) - sum(len(job[1]) for job in jobs)
+    with done_log.open("a", encoding="utf-8") as log:
+        for start, failures in _run(jobs, workers):
+            named = {image_ids[start + offset]: reason for offset, reason in failures.items()}
+            unreadable |= named
+            log.write(json.dumps({"start": start, "unreadable": named}) + "\n")
+            log.flush()
+            finished += min(_CHUNK, len(paths) - start)
+            if progress is not None:
+                progress(finished, len(paths))
+    partial.replace(folder / "pixels.u8")
+    summary = {"image_ids": list(image_ids), "size": list(size), "unreadable": unreadable}
+    temporary = folder / "store.json.partial"
+    temporary.write_text(json.dumps(summary), encoding="utf-8")
+    temporary.replace(folder / "store.json")
+    done_log.unlink(missing_ok=True)
+
+
+def _read_log(path: Path) -> tuple[set[int], dict[str, str]]:
+    done: set[int] = set()
+    unreadable: dict[str, str] = {}
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    for line in lines:
+        try:
+            entry = json.loads(line)
+        except json.JSONDecodeError:
+            continue  # The build was killed in the middle of this line: its chunk is decoded again.
+        done.add(entry["start"])
+        unreadable |= entry["unreadable"]
+    return done, unreadable
+
+
+_Job = tuple[int, list[str], str, tuple[int, ...]]
+
+
+def _run(jobs: Sequence[_Job], workers: int | None) -> Iterable[tuple[int, dict[int, str]]]:
+    workers = workers or os.cpu_count() or 1
+    if workers == 1 or len(jobs) <= 1:
+        yield from map(_decode_chunk, jobs)
+        return
+    # Spawned, since forking a process that has torch's threads can deadlock.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(_decode_chunk, jobs)
+
+
+def _decode_chunk(job: _Job) -> tuple[int, dict[int, str]]:
+    start, paths, partial, shape = job
+    pixels = np.memmap(partial, dtype=np.uint8, mode="r+", shape=shape)
+    failures = {}
+    for offset, path in enumerate(paths):
+        try:
+            picture = read_picture(Path(path), name=Path(path).name)
+        except PictureError as problem:
+            failures[offset] = str(problem)
+            continue
+        pixels[start + offset] = cover(picture.pixels, (shape[1], shape[2]))
+    pixels.flush()
+    return start, failures
+
+
+def _load(folder: Path, size: tuple[int, int]) -> ImageStore:
+    try:
+        summary = json.loads((folder / "store.json").read_text(encoding="utf-8"))
+        names = tuple(summary["image_ids"])
+        shape = (len(names), *size, 3)
+        pixels = np.memmap(folder / "pixels.u8", dtype=np.uint8, mode="r", shape=shape)
+    except (OSError, ValueError, KeyError) as problem:
+        raise StoreError(f"The image store at {folder} is damaged ({problem}). Delete that folder: it is rebuilt.") from problem
+    return ImageStore(pixels, names, summary["unreadable"])

@@ -1,0 +1,212 @@
+"""What is said to people, and how each reader is spoken to. Knows no screen.
+
+A reader changes words and order, never a number and never a decision. Add one by adding an entry to READERS.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from core.labels import BY_CODE
+
+DISCLAIMER: Final = (
+    "Not a medical device. LesionLens shows what a research model computes from one picture; it does not "
+    "diagnose and does not replace a doctor."
+)
+SEE_A_DOCTOR: Final = (
+    "A spot that is new, changes, bleeds or worries you belongs in front of a dermatologist, whatever this "
+    "page says."
+)
+ATTRIBUTION: Final = (
+    "HAM10000 Dataset: (c) by ViDIR Group, Department of Dermatology, Medical University of Vienna; "
+    "https://doi.org/10.1038/sdata.2018.161. Licence CC BY-NC 4.0."
+)
+PRIVACY: Final = (
+    "Pictures stay in this server's memory while you look at them. They are never written to disk, never "
+    "sent anywhere and never used for training."
+)
+SYNTHETIC: Final = (
+    "This lesion is synthetic: drawn by a program, nobody's skin. Its answer shows how the page works, and "
+    "nothing else."
+)
+MILDEST: Final = "no sign of malignancy found by this model; if it changes, see a dermatologist"
+NOT_AVAILABLE: Final = "n/a"
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Someone who reads an answer: how they are addressed, and what they want to see first.
+
+    name: also what the address bar says.
+    answer, reasons: the parts of an answer and of its reasons, most wanted first; each reader gets all of them.
+    """
+
+    name: str
+    about: str
+    answer: tuple[str, ...]
+    reasons: tuple[str, ...]
+    probabilities_title: str
+    evidence_title: str
+    sum_title: str
+    evidence_intro: str
+    sum_intro: str
+
+
+READERS: Final = {
+    reader.name: reader
+    for reader in (
+        Reader(
+            name="patient",
+            about="Plain words first.",
+            answer=("risk", "probabilities"),
+            reasons=("evidence", "sum"),
+            probabilities_title="What it could be",
+            evidence_title="Where the model looked",
+            sum_title="What moved the answer",
+            evidence_intro="Orange parts of the picture speak for this diagnosis, blue parts against it.",
+            sum_intro=(
+                "Each bar pushes the model towards this diagnosis or away from it: the picture, and what you "
+                "told it about age, sex and place on the body."
+            ),
+        ),
+        Reader(
+            name="clinician",
+            about="Risk and differential first, in medical terms.",
+            answer=("risk", "probabilities"),
+            reasons=("evidence", "sum"),
+            probabilities_title="Differential",
+            evidence_title="Evidence map",
+            sum_title="Contributions",
+            evidence_intro=(
+                "Evidence for (orange) and against (blue) the diagnosis, region by region. It shows what the "
+                "model used, which need not be what a dermatologist would use."
+            ),
+            sum_intro=(
+                "The model adds a starting value, the picture and the patient's facts; the sum decides. Unknown "
+                "facts add nothing."
+            ),
+        ),
+        Reader(
+            name="ML",
+            about="Logits and evidence first, in the model's terms.",
+            answer=("probabilities", "risk"),
+            reasons=("sum", "evidence"),
+            probabilities_title="Calibrated probabilities",
+            evidence_title="Signed evidence",
+            sum_title="Logit, term by term",
+            evidence_intro=(
+                "Class activation before any ReLU or min-max scaling, in logits. The mean over positions is "
+                "the picture's term in the sum; all classes share one colour scale."
+            ),
+            sum_intro="logit = bias + mean of the map + age + sex + site. A fact's term is zero when unknown.",
+        ),
+    )
+}
+DEFAULT_READER: Final = "patient"
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A headline and what follows from it.
+
+    tone: "alert" (at or above the threshold), "calm" (below it) or "none" (no answer). Calm is never green.
+    """
+
+    headline: str
+    body: str
+    tone: str
+
+
+def diagnosis_name(code: str, reader: Reader) -> str:
+    """Return a diagnosis as this reader calls it; every form carries the full medical name."""
+    diagnosis = BY_CODE[code]
+    if reader.name == "patient":
+        return f"{diagnosis.name} ({diagnosis.plain_name})"
+    if reader.name == "ML":
+        return f"{diagnosis.name} ({code})"
+    return diagnosis.name
+
+
+def short_name(code: str) -> str:
+    """Return the full name, shortened where a chart has no room for it, with its mark when malignant."""
+    name = {"akiec": "Actinic keratosis / Bowen"}.get(code, BY_CODE[code].name)
+    return f"▲ {name}" if BY_CODE[code].malignant else name
+
+
+def percent(share: float) -> str:
+    """Return a share as a percentage that never rounds to certainty: 0.9997 is "> 99.9 %"."""
+    if share != share:  # NaN
+        return NOT_AVAILABLE
+    if share > 0.999:
+        return "> 99.9 %"
+    if share < 0.001:
+        return "< 0.1 %"
+    return f"{100 * share:.1f} %"
+
+
+def risk(malignancy: float, threshold: float, above: bool, reader: Reader) -> Statement:
+    """Say how a malignancy probability stands against its threshold."""
+    numbers = f"Malignancy probability {percent(malignancy)}, threshold {percent(threshold)}."
+    if above:
+        headline = {
+            "patient": "Have a dermatologist look at this",
+            "clinician": "Malignancy suspected: above the operating point",
+            "ML": "Malignancy above the operating point",
+        }[reader.name]
+        body = {
+            "patient": (
+                f"{numbers} The model finds features that it has seen in skin cancer or its early stages. "
+                "Many such findings turn out harmless; only an examination can tell."
+            ),
+            "clinician": f"{numbers} Melanoma, basal cell carcinoma and actinic keratosis / Bowen summed.",
+            "ML": f"{numbers} Sum of the mel, bcc and akiec probabilities.",
+        }[reader.name]
+        return Statement(headline, body, "alert")
+    headline = {
+        "patient": MILDEST[0].upper() + MILDEST[1:],
+        "clinician": MILDEST[0].upper() + MILDEST[1:],
+        "ML": f"Malignancy below the operating point: {MILDEST}",
+    }[reader.name]
+    return Statement(headline, f"{numbers} This does not rule cancer out.", "calm")
+
+
+def operating_point(
+    sensitivity: float, specificity: float, n_malignant: int, n_benign: int, reader: Reader
+) -> str:
+    """Say what the threshold was worth on the validation pictures."""
+    if reader.name == "patient":
+        return (
+            f"At this threshold the model caught {percent(sensitivity)} of {n_malignant} malignant pictures and "
+            f"raised a false alarm on {percent(1 - specificity)} of {n_benign} benign ones, among pictures it "
+            "had not learned from. So it does miss some."
+        )
+    return (
+        f"Measured on validation data: sensitivity {percent(sensitivity)} (n = {n_malignant}), "
+        f"specificity {percent(specificity)} (n = {n_benign})."
+    )
+
+
+def conflict(top_code: str, above: bool) -> str | None:
+    """Say so when the most probable diagnosis and the risk disagree; None when they agree."""
+    top = BY_CODE[top_code]
+    if above and not top.malignant:
+        return (
+            f"The single most probable diagnosis is benign ({top.name}), yet the malignant ones together pass "
+            "the threshold. The risk counts, not the top of the list."
+        )
+    if top.malignant and not above:
+        return (
+            f"The single most probable diagnosis is malignant ({top.name}), although the malignancy "
+            "probability stays below the threshold. Treat it as a warning."
+        )
+    return None
+
+
+def refusal(reasons: Sequence[str], reader: Reader) -> Statement:
+    """Say that there is no answer, and why."""
+    headline = {
+        "patient": "The model cannot judge this picture",
+        "clinician": "No answer: not a picture this model knows",
+        "ML": "No answer: input outside the training distribution",
+    }[reader.name]
+    return Statement(headline, " ".join(reasons), "none")

@@ -1,0 +1,171 @@
+"""What a training step eats: pictures drawn by the balance plan, augmented, with their facts and loss weights.
+
+Every draw carries its own seed, made from the run's seed and the epoch. So an epoch is the same whatever the
+number of worker processes, and a resumed run sees exactly what an uninterrupted one would have seen.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from core.data.facts import encode_metadata
+from core.data.preprocessing import Preprocessing
+from core.data.splits import Split
+from core.data.store import STORE_SIZE, ImageStore, Progress, open_store
+from core.data.transforms import augmentation
+from core.errors import SplitError
+from core.labels import CODES, INDEX
+from train.recipe import BalanceConfig, Recipe
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a split, decoded: row i of every field is one picture.
+
+    rows: into `store.pixels`. truth: class indices. facts: (N, 3), see `encode_facts`.
+    """
+
+    metadata: pd.DataFrame
+    store: ImageStore
+    rows: np.ndarray
+    truth: np.ndarray
+    facts: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def load_part(
+    metadata: pd.DataFrame,
+    split: Split,
+    name: str,
+    *,
+    size: tuple[int, int],
+    cache_dir: Path,
+    progress: Progress | None = None,
+) -> Part:
+    """Decode one part of a split; pictures that are missing or unreadable are left out."""
+    mine = metadata[split.of_images(metadata["image_id"]) == name]
+    mine = mine[mine["image_path"].notna()]
+    if mine.empty:
+        raise SplitError(f"No picture of the {name} split is here. Check that --data holds the image folders.")
+    paths = [Path(path) for path in mine["image_path"]]
+    store = open_store(list(mine["image_id"]), paths, cache_dir=cache_dir, size=size, progress=progress)
+    mine = mine[mine["image_id"].isin(store.index)].reset_index(drop=True)
+    return Part(
+        metadata=mine,
+        store=store,
+        rows=mine["image_id"].map(store.index).to_numpy(),
+        truth=mine["dx"].map(INDEX).to_numpy(),
+        facts=encode_metadata(mine),
+    )
+
+
+def load_training_parts(
+    metadata: pd.DataFrame,
+    split: Split,
+    preprocessing: Preprocessing,
+    *,
+    cache_dir: Path,
+    progress: Progress | None = None,
+) -> tuple[Part, Part]:
+    """Return train, at the store's size for augmentation to crop from, and val, as the network will see it."""
+    seen_size = preprocessing.input_shape(*STORE_SIZE)
+    train = load_part(metadata, split, "train", size=STORE_SIZE, cache_dir=cache_dir, progress=progress)
+    val = load_part(metadata, split, "val", size=seen_size, cache_dir=cache_dir, progress=progress)
+    return train, val
+
+
+def class_frequencies(truth: np.ndarray) -> np.ndarray:
+    """Return the share of each diagnosis, shape (7,); a diagnosis that is absent counts as one picture."""
+    counts = np.maximum(np.bincount(truth, minlength=len(CODES)), 1)
+    return counts / counts.sum()
+
+
+def drawing_weights(truth: np.ndarray, balance: BalanceConfig) -> np.ndarray:
+    """Return each picture's chance to be drawn, summing to 1."""
+    weights = class_frequencies(truth)[truth] ** -balance.sampler_power
+    return weights / weights.sum()
+
+
+def drawn_frequencies(truth: np.ndarray, balance: BalanceConfig) -> np.ndarray:
+    """Return the share of each diagnosis among drawn pictures, shape (7,): what the network sees as the prior."""
+    frequencies = class_frequencies(truth)
+    drawn = frequencies ** (1 - balance.sampler_power) * frequencies**-balance.loss_power
+    return drawn / drawn.sum()
+
+
+def loss_weights(part: Part, balance: BalanceConfig) -> np.ndarray:
+    """Return each picture's loss weight, with mean 1 over drawn pictures."""
+    weights = class_frequencies(part.truth)[part.truth] ** -balance.loss_power
+    weights = weights * part.metadata["dx_type"].map(balance.dx_type_weights).fillna(1.0).to_numpy(dtype=float)
+    return weights / np.average(weights, weights=drawing_weights(part.truth, balance))
+
+
+class TrainingPictures(Dataset):
+    """Augmented pictures, one a draw: (uint8 (3, s, s), facts (3,), class index, loss weight)."""
+
+    def __init__(self, part: Part, recipe: Recipe, size: int) -> None:
+        self.part = part
+        self.recipe = recipe
+        self.augment = augmentation(recipe.augment, size)
+        self.weights = loss_weights(part, recipe.balance)
+
+    def __getitem__(self, draw: tuple[int, int]) -> tuple[Tensor, Tensor, int, float]:
+        """Return the picture of a draw (position, seed)."""
+        position, seed = draw
+        pixels = torch.from_numpy(np.array(self.part.store.pixels[self.part.rows[position]]))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            picture = self.augment(pixels.permute(2, 0, 1))
+            facts = self._some_facts(torch.from_numpy(self.part.facts[position]))
+        return picture, facts, int(self.part.truth[position]), float(self.weights[position])
+
+    def _some_facts(self, facts: Tensor) -> Tensor:
+        dropout = self.recipe.regularise
+        hidden = torch.rand(3) < dropout.facts_dropout
+        if not self.recipe.facts or torch.rand(()) < dropout.all_facts_dropout:
+            hidden[:] = True
+        return facts.masked_fill(hidden, torch.nan)
+
+
+def draws(part: Part, recipe: Recipe, epoch: int) -> list[tuple[int, int]]:
+    """Return the (position, seed) of every picture of an epoch; the same for the same seed and epoch."""
+    rng = np.random.default_rng((recipe.seed, epoch))
+    positions = rng.choice(len(part), size=len(part), p=drawing_weights(part.truth, recipe.balance))
+    seeds = rng.integers(2**62, size=len(part))
+    return list(zip(positions.tolist(), seeds.tolist(), strict=True))
+
+
+def training_loader(part: Part, recipe: Recipe, epoch: int, *, rank: int, world: int) -> DataLoader:
+    """Return this process's share of an epoch, in batches of `recipe.batch_size`; all shares are equally long."""
+    size = recipe.train_size(epoch)
+    everything = draws(part, recipe, epoch)
+    steps = steps_per_epoch(len(part), recipe, world)
+    usable = everything[: steps * recipe.batch_size * world]
+    return DataLoader(
+        TrainingPictures(part, recipe, size),
+        batch_size=recipe.batch_size,
+        sampler=usable[rank::world],
+        num_workers=recipe.workers,
+        prefetch_factor=4 if recipe.workers else None,
+    )
+
+
+def steps_per_epoch(pictures: int, recipe: Recipe, world: int) -> int:
+    """Return how many batches each process takes in an epoch; a small dataset gives one short batch."""
+    return max(1, pictures // (recipe.batch_size * world))
+
+
+def batches_of(part: Part, batch_size: int, *, rank: int = 0, world: int = 1) -> Iterator[tuple[np.ndarray, Tensor]]:
+    """Yield (positions, uint8 pictures (n, h, w, 3)) of this process's share of a part, in order."""
+    mine = np.arange(len(part))[rank::world]
+    for start in range(0, len(mine), batch_size):
+        positions = mine[start : start + batch_size]
+        yield positions, torch.from_numpy(np.stack([part.store.pixels[row] for row in part.rows[positions]]))
