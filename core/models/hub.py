@@ -211,7 +211,8 @@ def _wanted(siblings: Iterable[RepoSibling], source: _Source) -> list[RepoSiblin
     files = [
         file
         for file in siblings
-        if "/" not in file.rfilename and any(fnmatchcase(file.rfilename, pattern) for pattern in ALLOWED)
+        if Path(file.rfilename).name == file.rfilename  # in no folder, on any system
+        and any(fnmatchcase(file.rfilename, pattern) for pattern in ALLOWED)
     ]
     if missing := [name for name in NEEDED if name not in {file.rfilename for file in files}]:
         raise HubError(
@@ -256,10 +257,12 @@ def _fill(part: BinaryIO, url: str, source: _Source, life: _Life) -> None:
     """Write a whole file, asking again for the rest when the connection is cut."""
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            return _append(part, url, source, life)
+            _append(part, url, source, life)
         except (httpx2.RemoteProtocolError, httpx2.ReadError):
             if attempt == _ATTEMPTS:
                 raise
+        else:
+            return
 
 
 def _append(part: BinaryIO, url: str, source: _Source, life: _Life) -> None:
