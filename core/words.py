@@ -3,6 +3,7 @@
 A reader changes words and order, never a number and never a decision. Add one by adding an entry to READERS.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -38,7 +39,7 @@ class Reader:
     """Someone who reads an answer: how they are addressed, and what they want to see first.
 
     name: also what the address bar says.
-    answer, reasons: the parts of an answer and of its reasons, most wanted first; each reader gets all of them.
+    answer, reasons: the parts of an answer and of its reasons, most wanted first; every reader gets all.
     """
 
     name: str
@@ -82,8 +83,8 @@ READERS: Final = {
                 "model used, which need not be what a dermatologist would use."
             ),
             sum_intro=(
-                "The model adds a starting value, the picture and the patient's facts; the sum decides. Unknown "
-                "facts add nothing."
+                "The model adds a starting value, the picture and the patient's facts; the sum decides. "
+                "Unknown facts add nothing."
             ),
         ),
         Reader(
@@ -98,7 +99,7 @@ READERS: Final = {
                 "Class activation before any ReLU or min-max scaling, in logits. The mean over positions is "
                 "the picture's term in the sum; all classes share one colour scale."
             ),
-            sum_intro="logit = bias + mean of the map + age + sex + site. A fact's term is zero when unknown.",
+            sum_intro="logit = bias + mean of the map + age + sex + site. An unknown fact's term is zero.",
         ),
     )
 }
@@ -135,7 +136,7 @@ def short_name(code: str) -> str:
 
 def percent(share: float) -> str:
     """Return a share as a percentage that never rounds to certainty: 0.9997 is "> 99.9 %"."""
-    if share != share:  # NaN
+    if math.isnan(share):
         return NOT_AVAILABLE
     if share > 0.999:
         return "> 99.9 %"
@@ -176,9 +177,9 @@ def operating_point(
     """Say what the threshold was worth on the validation pictures."""
     if reader.name == "patient":
         return (
-            f"At this threshold the model caught {percent(sensitivity)} of {n_malignant} malignant pictures and "
-            f"raised a false alarm on {percent(1 - specificity)} of {n_benign} benign ones, among pictures it "
-            "had not learned from. So it does miss some."
+            f"At this threshold the model caught {percent(sensitivity)} of {n_malignant} malignant pictures "
+            f"and raised a false alarm on {percent(1 - specificity)} of {n_benign} benign ones, among "
+            "pictures it had not learned from. So it does miss some."
         )
     return (
         f"Measured on validation data: sensitivity {percent(sensitivity)} (n = {n_malignant}), "
@@ -191,8 +192,8 @@ def conflict(top_code: str, above: bool) -> str | None:
     top = BY_CODE[top_code]
     if above and not top.malignant:
         return (
-            f"The single most probable diagnosis is benign ({top.name}), yet the malignant ones together pass "
-            "the threshold. The risk counts, not the top of the list."
+            f"The single most probable diagnosis is benign ({top.name}), yet the malignant ones together "
+            "pass the threshold. The risk counts, not the top of the list."
         )
     if top.malignant and not above:
         return (

@@ -1,0 +1,33 @@
+"""Predict: ask a checkpoint about one picture, and see why it answers as it does."""
+
+import streamlit as st
+
+from core import words
+from pages.ui import answers, checkpoints, details, frame, inputs
+
+reader = frame.page("Predict")
+
+asking, answering = st.columns([2, 3], gap="large")
+with asking:
+    asked = inputs.choose_picture()
+    facts = inputs.ask_facts()
+
+with answering:
+    checkpoint = checkpoints.choose()
+    if checkpoint is None:
+        st.stop()
+    if asked is None:
+        st.info("Bring a picture to get an answer.", icon=":material/add_photo_alternate:")
+        st.stop()
+    prediction = checkpoints.ask(checkpoint, asked, facts)
+    if prediction is None:
+        st.stop()
+    if not prediction.unknown.known:
+        answers.draw_refusal(prediction, reader)
+    else:
+        answers.draw_answer(prediction, reader)
+
+if prediction.unknown.known:
+    answers.draw_reasons(prediction, reader)
+details.draw(checkpoint, prediction, reader)
+st.caption(words.SEE_A_DOCTOR)

@@ -1,0 +1,192 @@
+"""How an answer is drawn. The parts are SECTIONS; which comes first is the reader's (core.words.READERS)."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core import words
+from core.labels import BY_CODE, CODES, INDEX
+from core.words import Reader
+from pages.ui import charts
+
+if TYPE_CHECKING:
+    from core.predict.predictor import Prediction
+
+TOP: Final = "the most probable"
+
+
+def draw_refusal(prediction: "Prediction", reader: Reader) -> None:
+    """Say that there is no answer, and why."""
+    statement = words.refusal(prediction.unknown.reasons, reader)
+    st.warning(f"**{statement.headline}**\n\n{statement.body}", icon=":material/help:")
+    st.markdown(words.SEE_A_DOCTOR)
+
+
+def draw_answer(prediction: "Prediction", reader: Reader) -> None:
+    """Draw what the model answers: risk and probabilities, in this reader's order."""
+    for name in reader.answer:
+        SECTIONS[name](prediction, reader)
+
+
+def draw_reasons(prediction: "Prediction", reader: Reader) -> None:
+    """Draw why: evidence and sum of the chosen diagnosis side by side, in this reader's order."""
+    code = choose_class(prediction)
+    for column, name in zip(st.columns(2, gap="large"), reader.reasons, strict=True):
+        with column:
+            REASONS[name](prediction, code, reader)
+    _draw_sums(prediction)
+
+
+def choose_class(prediction: "Prediction") -> str:
+    """Ask which diagnosis to explain; the most probable one until told otherwise."""
+    top = top_code(prediction)
+    st.subheader("Why?", anchor=False)
+    names = {BY_CODE[code].name: code for code in CODES}
+    chosen = st.selectbox(
+        "Explain", [TOP, *names], key="explained", bind="query-params", width=380, required=True
+    )
+    code = names.get(chosen, top)
+    of_what = f"{BY_CODE[code].name}, {words.percent(float(prediction.probabilities[INDEX[code]]))}"
+    st.caption(f"Explaining {of_what}" + (", the most probable diagnosis." if code == top else "."))
+    return code
+
+
+def top_code(prediction: "Prediction") -> str:
+    """Return the most probable diagnosis."""
+    return CODES[int(np.argmax(prediction.probabilities))]
+
+
+def _draw_risk(prediction: "Prediction", reader: Reader) -> None:
+    point = prediction.operating_point
+    statement = words.risk(prediction.malignancy, point.threshold, prediction.above_threshold, reader)
+    text = f"**{statement.headline}**\n\n{statement.body}"
+    if statement.tone == "alert":
+        st.warning(text, icon=":material/priority_high:")
+    else:
+        st.info(text, icon=":material/visibility:")
+    if said := words.conflict(top_code(prediction), prediction.above_threshold):
+        st.warning(said, icon=":material/compare_arrows:")
+    st.plotly_chart(
+        charts.malignancy(prediction.malignancy, point.threshold, above=prediction.above_threshold),
+        key="malignancy",
+        config=charts.CONFIG,
+        alt=statement.body,
+    )
+    st.caption(
+        words.operating_point(point.sensitivity, point.specificity, point.n_malignant, point.n_benign, reader)
+    )
+
+
+def _draw_probabilities(prediction: "Prediction", reader: Reader) -> None:
+    st.subheader(reader.probabilities_title, anchor=False)
+    order = np.argsort(-prediction.probabilities, kind="stable")
+    shares = [words.percent(float(prediction.probabilities[index])) for index in order]
+    st.plotly_chart(
+        charts.probabilities(prediction.probabilities),
+        key="probabilities",
+        config=charts.CONFIG,
+        alt=f"Most probable: {BY_CODE[CODES[order[0]]].name}, {shares[0]}. The table below has all seven.",
+    )
+    st.caption("▲ counts as malignant. Calibrated on validation pictures; the seven sum to 100 %.")
+    with st.expander("The seven as a table", icon=":material/table_rows:"):
+        st.table(
+            {
+                "diagnosis": [words.diagnosis_name(CODES[index], reader) for index in order],
+                "malignant": ["yes" if BY_CODE[CODES[index]].malignant else "no" for index in order],
+                "probability": shares,
+            },
+            alt="The seven diagnoses and their probabilities",
+        )
+
+
+def _draw_evidence(prediction: "Prediction", code: str, reader: Reader) -> None:
+    st.markdown(f"#### {reader.evidence_title}")
+    st.caption(reader.evidence_intro)
+    maps = prediction.evidence.maps
+    chosen = maps[INDEX[code]]
+    limit = float(np.abs(maps).max())
+    opacity = _ask_opacity()
+    if chosen.max() <= 0:
+        st.info(
+            f"No positive evidence: no part of this picture speaks for {BY_CODE[code].name}.",
+            icon=":material/do_not_disturb_on:",
+        )
+    st.plotly_chart(
+        charts.evidence(
+            charts.overlay(prediction.seen, chosen, limit=limit, opacity=opacity), chosen, limit=limit
+        ),
+        key="evidence",
+        config=charts.CONFIG,
+        alt=f"Evidence for {BY_CODE[code].name}. {charts.describe(chosen)}",
+    )
+    st.caption(charts.describe(chosen))
+    if st.toggle("All seven maps, on the same scale", key="all_maps", bind="query-params"):
+        _draw_all_maps(prediction, limit, opacity)
+
+
+def _draw_all_maps(prediction: "Prediction", limit: float, opacity: float) -> None:
+    with st.grid("auto", min_column_width=110, gap="small"):
+        for index, code in enumerate(CODES):
+            evidence_map = prediction.evidence.maps[index]
+            st.image(
+                charts.overlay(prediction.seen, evidence_map, limit=limit, opacity=opacity),
+                caption=f"{words.short_name(code)} {charts.signed(float(evidence_map.mean()))}",
+                width="stretch",
+                alt=f"Evidence for {BY_CODE[code].name}. {charts.describe(evidence_map)}",
+            )
+
+
+def _ask_opacity() -> float:
+    st.session_state.setdefault("opacity", 70)
+    percent = st.slider(
+        "Opacity of the map", 0, 100, step=5, format="%d %%", key="opacity", bind="query-params"
+    )
+    return float(percent) / 100
+
+
+def _draw_sum(prediction: "Prediction", code: str, reader: Reader) -> None:
+    st.markdown(f"#### {reader.sum_title}")
+    st.caption(reader.sum_intro)
+    parts = charts.terms(prediction.evidence, INDEX[code])
+    st.plotly_chart(
+        charts.waterfall(parts, code),
+        key="sum",
+        config=charts.CONFIG,
+        alt=f"Terms of the logit of {BY_CODE[code].name}: {charts.spell(parts)}",
+    )
+    st.caption(f"{charts.spell(parts)}. A logit is not a probability: the seven logits together make those.")
+    if not prediction.evidence.exact:
+        st.caption(
+            "This network's head is not linear: the remainder is what its map leaves out of the logit."
+        )
+
+
+def _draw_sums(prediction: "Prediction") -> None:
+    with st.expander("All seven sums as a table, in logits", icon=":material/functions:"):
+        table = pd.DataFrame(
+            {BY_CODE[code].name: charts.terms(prediction.evidence, INDEX[code]) for code in CODES}
+        ).T
+        table["sum"] = prediction.logits
+        table["probability"] = prediction.probabilities
+        table.index.name = "diagnosis"
+        st.dataframe(
+            table,
+            column_config={
+                name: st.column_config.NumberColumn(format="%.3f" if name == "probability" else "%+.2f")
+                for name in table.columns
+            },
+            alt="Terms of the seven logits, their sums and the probabilities",
+        )
+
+
+SECTIONS: Final[dict[str, Callable[["Prediction", Reader], None]]] = {
+    "risk": _draw_risk,
+    "probabilities": _draw_probabilities,
+}
+REASONS: Final[dict[str, Callable[["Prediction", str, Reader], None]]] = {
+    "evidence": _draw_evidence,
+    "sum": _draw_sum,
+}

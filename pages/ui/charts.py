@@ -1,0 +1,307 @@
+"""Every figure of the app, as Plotly figures and overlays. Colours come from theme, words from core."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from PIL import Image
+
+from core.evaluate.intervals import Interval
+from core.labels import BY_CODE, CODES, INDEX
+from core.words import NOT_AVAILABLE, percent, short_name
+from pages.ui import theme
+
+if TYPE_CHECKING:
+    from core.explain.evidence import Evidence
+
+# Charts here are read, not zoomed: dragging must scroll a phone.
+CONFIG: Final = {"displayModeBar": False, "scrollZoom": False, "responsive": True}
+_ROW_PX: Final = 46
+_LABEL_PX: Final = 14
+
+
+def count_diagnoses(table: pd.DataFrame) -> pd.DataFrame:
+    """Return images and lesions of each diagnosis in a metadata table, most frequent first."""
+    grouped = table.groupby("dx")
+    counts = pd.DataFrame({"images": grouped.size(), "lesions": grouped["lesion_id"].nunique()})
+    counts = counts.reindex(list(CODES), fill_value=0).sort_values("images", ascending=False)
+    counts.index = pd.Index([short_name(code) for code in counts.index], name="diagnosis")
+    return counts
+
+
+def counts(table: pd.DataFrame) -> go.Figure:
+    """Draw what `count_diagnoses` returns as bars."""
+    colours = theme.diagnosis_colours()
+    by_name = {short_name(code): colours[code] for code in CODES}
+    values = table["images"].tolist()
+    return _rows(
+        labels=table.index.tolist(),
+        values=values,
+        texts=[f"{value:,}" for value in values],
+        colours=[by_name[name] for name in table.index],
+        maximum=max([*values, 1]),
+        unit="images",
+    )
+
+
+def probabilities(values: np.ndarray) -> go.Figure:
+    """Draw the seven probabilities, shape (7,), most probable first, each with its full name."""
+    colours = theme.diagnosis_colours()
+    order = [CODES[index] for index in np.argsort(-values, kind="stable")]
+    shares = [float(values[INDEX[code]]) for code in order]
+    return _rows(
+        labels=[short_name(code) for code in order],
+        values=shares,
+        texts=[percent(share) for share in shares],
+        colours=[colours[code] for code in order],
+        maximum=1.0,
+        unit="probability",
+    )
+
+
+def _rows(
+    *,
+    labels: list[str],
+    values: list[float],
+    texts: list[str],
+    colours: list[str],
+    maximum: float,
+    unit: str,
+) -> go.Figure:
+    """Draw bars whose name stands above and whose number stands at the right: readable on a phone too."""
+    rows = list(range(len(labels)))
+    figure = go.Figure()
+    figure.add_bar(
+        y=rows, x=[maximum] * len(rows), orientation="h", width=0.3, hoverinfo="skip",
+        marker_color=theme.rgba(theme.colour("borderColor"), 0.45),
+    )  # fmt: skip
+    figure.add_bar(
+        y=rows, x=values, orientation="h", width=0.3, marker_color=colours,
+        customdata=list(zip(labels, texts, strict=True)),
+        hovertemplate=f"%{{customdata[0]}}: %{{customdata[1]}} ({unit})<extra></extra>",
+    )  # fmt: skip
+    for row, label, text in zip(rows, labels, texts, strict=True):
+        place = {"y": row - 0.17, "yanchor": "bottom", "showarrow": False, "yshift": 1}
+        figure.add_annotation(text=label, x=0, xref="paper", xanchor="left", font_size=_LABEL_PX, **place)
+        figure.add_annotation(text=text, x=1, xref="paper", xanchor="right", font_size=_LABEL_PX, **place)
+    figure.update_layout(barmode="overlay", height=_ROW_PX * len(rows) + 12, bargap=0)
+    figure.update_xaxes(visible=False, range=[0, maximum])
+    figure.update_yaxes(visible=False, range=[len(rows) - 0.72, -0.72])
+    return _plain(figure)
+
+
+def malignancy(probability: float, threshold: float, *, above: bool) -> go.Figure:
+    """Draw the malignancy probability on a bar from 0 to 1 with the threshold marked."""
+    ink = theme.colour("textColor")
+    figure = go.Figure()
+    figure.add_bar(
+        y=[0], x=[1], orientation="h", width=0.6, hoverinfo="skip",
+        marker_color=theme.rgba(theme.colour("borderColor"), 0.45),
+    )  # fmt: skip
+    figure.add_bar(
+        y=[0], x=[probability], orientation="h", width=0.6,
+        marker_color=theme.colour("redColor" if above else "grayColor"),
+        hovertemplate=f"malignancy probability {percent(probability)}<extra></extra>",
+    )  # fmt: skip
+    figure.add_shape(
+        type="line", x0=threshold, x1=threshold, y0=-0.42, y1=0.42, line={"color": ink, "width": 3}
+    )
+    right_half = threshold > 0.5
+    figure.add_annotation(
+        text=f"threshold {percent(threshold)}", x=threshold, y=0.42, yanchor="bottom",
+        xanchor="right" if right_half else "left", showarrow=False, font_size=_LABEL_PX,
+    )  # fmt: skip
+    figure.update_layout(barmode="overlay", height=84)
+    figure.update_xaxes(
+        range=[0, 1], tickvals=[0, 0.25, 0.5, 0.75, 1], tickformat=".0%", showgrid=False, zeroline=False
+    )
+    figure.update_yaxes(visible=False, range=[-0.45, 0.95])
+    return _plain(figure, bottom=22)
+
+
+def overlay(seen: np.ndarray, evidence_map: np.ndarray, *, limit: float, opacity: float) -> np.ndarray:
+    """Return the picture with the evidence painted over it, uint8, shape (h, w, 3).
+
+    Nothing is painted where evidence is nothing: the paint's strength follows the size of the evidence.
+
+    Args:
+        seen: the picture as the network saw it, uint8, shape (h, w, 3).
+        evidence_map: logits, any shape (rows, columns) that covers the same picture.
+        limit: the evidence, in logits, that gets the strongest colour; the same for all classes.
+        opacity: of the strongest colour, 0 to 1.
+    """
+    height, width = seen.shape[:2]
+    smooth = Image.fromarray(evidence_map.astype(np.float32)).resize(
+        (width, height), Image.Resampling.BICUBIC
+    )
+    strength = np.clip(np.asarray(smooth) / limit, -1, 1) if limit > 0 else np.zeros((height, width))
+    scale = np.array([[int(one[i : i + 2], 16) for i in (1, 3, 5)] for one in theme.diverging()])
+    place = (strength + 1) / 2
+    stops = np.linspace(0, 1, len(scale))
+    paint = np.stack([np.interp(place, stops, scale[:, channel]) for channel in range(3)], axis=-1)
+    alpha = (opacity * np.abs(strength) ** 0.6)[..., None]
+    painted: np.ndarray = np.round(seen * (1 - alpha) + paint * alpha).astype(np.uint8)
+    return painted
+
+
+def evidence(painted: np.ndarray, evidence_map: np.ndarray, *, limit: float) -> go.Figure:
+    """Draw a painted picture whose hover reads the evidence, with the scale in logits beside it.
+
+    painted: from `overlay`. evidence_map, limit: as there.
+    """
+    height, width = painted.shape[:2]
+    rows, columns = evidence_map.shape
+    limit = limit or 1.0
+    figure = go.Figure()
+    figure.add_layout_image(
+        source=Image.fromarray(painted), x=0, y=0, sizex=width, sizey=height, xref="x", yref="y",
+        sizing="stretch", layer="below",
+    )  # fmt: skip
+    figure.add_heatmap(
+        z=evidence_map.round(3),
+        x0=width / columns / 2, dx=width / columns, y0=height / rows / 2, dy=height / rows,
+        # The picture is painted already; this layer only answers the pointer.
+        colorscale=[[0, "rgba(0,0,0,0)"], [1, "rgba(0,0,0,0)"]], showscale=False,
+        hovertemplate="evidence here %{z:+.2f} logits<extra></extra>",
+    )  # fmt: skip
+    scale = theme.diverging()
+    figure.add_scatter(
+        x=[None], y=[None], mode="markers", hoverinfo="skip", showlegend=False,
+        marker={
+            "color": [0], "cmin": -limit, "cmax": limit, "showscale": True,
+            "colorscale": [[index / (len(scale) - 1), one] for index, one in enumerate(scale)],
+            "colorbar": {
+                "orientation": "h", "y": -0.02, "yanchor": "top", "thickness": 10, "len": 0.94,
+                "outlinewidth": 0,
+                "title": {"text": "against  ←  evidence in logits  →  for", "side": "bottom"},
+                "tickvals": [-limit, 0, limit], "ticktext": [f"−{limit:.1f}", "0", f"+{limit:.1f}"],
+            },
+        },
+    )  # fmt: skip
+    figure.update_xaxes(visible=False, range=[0, width], constrain="domain")
+    figure.update_yaxes(visible=False, range=[height, 0], scaleanchor="x", constrain="domain")
+    figure.update_layout(height=430)
+    return _plain(figure, bottom=62)
+
+
+def describe(evidence_map: np.ndarray) -> str:
+    """Return in words where a map's strongest evidence lies and what it means to; for screen readers."""
+    said = []
+    for phrase, index, exists in (
+        ("Strongest evidence for", int(evidence_map.argmax()), evidence_map.max() > 0),
+        ("strongest evidence against", int(evidence_map.argmin()), evidence_map.min() < 0),
+    ):
+        if exists:
+            row, column = np.unravel_index(index, evidence_map.shape)
+            place = _place((row + 0.5) / evidence_map.shape[0], (column + 0.5) / evidence_map.shape[1])
+            said.append(f"{phrase}: {place}, {signed(float(evidence_map.flat[index]))}")
+    said.append(f"mean over the picture {signed(float(evidence_map.mean()))} logits")
+    text = "; ".join(said)
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _place(down: float, right: float) -> str:
+    """Name the ninth of a picture that a point lies in; both from 0 to 1."""
+    vertical = ("top", "middle", "bottom")[min(int(3 * down), 2)]
+    horizontal = ("left", "centre", "right")[min(int(3 * right), 2)]
+    return "centre" if (vertical, horizontal) == ("middle", "centre") else f"{vertical} {horizontal}"
+
+
+def spell(parts: pd.Series) -> str:
+    """Return the terms of a logit and their sum as one line."""
+    spelled = ", ".join(f"{name} {signed(value)}" for name, value in parts.items())
+    return f"{spelled}; sum {signed(float(parts.sum()))}"
+
+
+def terms(evidence: "Evidence", index: int) -> pd.Series:
+    """Return what adds up to one class's logit, in order; the remainder only where there is one."""
+    parts = {"start": float(evidence.bias[index]), "picture": float(evidence.picture[index])}
+    parts |= {name: float(term[index]) for name, term in evidence.facts.items()}
+    if not evidence.exact or abs(float(evidence.remainder[index])) > 1e-4:
+        parts["remainder"] = float(evidence.remainder[index])
+    return pd.Series(parts, name="logits")
+
+
+def waterfall(parts: pd.Series, code: str) -> go.Figure:
+    """Draw the terms of a logit as steps, and their sum."""
+    names = [*parts.index, "sum"]
+    steps = [*parts.tolist(), float(parts.sum())]
+    scale = theme.diverging()
+    ink = theme.colour("grayColor")
+    figure = go.Figure(
+        go.Waterfall(
+            orientation="h",
+            y=names,
+            x=steps,
+            measure=["relative"] * len(parts) + ["total"],
+            text=[signed(step) for step in steps],
+            textposition="outside",
+            cliponaxis=False,
+            connector={"line": {"color": ink, "width": 1, "dash": "dot"}},
+            increasing={"marker": {"color": scale[-3]}},
+            decreasing={"marker": {"color": scale[2]}},
+            totals={"marker": {"color": theme.colour("primaryColor")}},
+            hovertemplate="%{y}: %{text} logits<extra>" + BY_CODE[code].name + "</extra>",
+        )
+    )
+    edges = np.concatenate([[0.0], np.cumsum(parts.to_numpy())])
+    low, high = float(edges.min()), float(edges.max())
+    room = 0.18 * max(high - low, 0.1)
+    figure.update_yaxes(autorange="reversed", tickfont_size=_LABEL_PX, ticksuffix="  ")
+    figure.update_xaxes(
+        range=[low - room, high + room], zeroline=True, zerolinecolor=ink, title="logits", showgrid=True,
+        gridcolor=theme.rgba(theme.colour("borderColor"), 0.6),
+    )  # fmt: skip
+    figure.update_layout(height=44 * len(names) + 60)
+    return _plain(figure, bottom=46)
+
+
+def intervals(metrics: Mapping[str, Interval]) -> go.Figure:
+    """Draw metrics between 0 and 1 as points with their 95 % intervals; name above, number at the right."""
+    figure = go.Figure()
+    colour = theme.colour("primaryColor")
+    for row, (name, one) in enumerate(metrics.items()):
+        figure.add_scatter(
+            x=[one.low, one.high], y=[row, row], mode="lines", line={"color": colour, "width": 5},
+            opacity=0.45, hoverinfo="skip",
+        )  # fmt: skip
+        figure.add_scatter(
+            x=[one.value], y=[row], mode="markers", marker={"color": colour, "size": 12},
+            hovertemplate=f"{name.replace('_', ' ')} {_interval(one)}, n = {one.n:,}<extra></extra>",
+        )  # fmt: skip
+        place = {"y": row - 0.2, "yanchor": "bottom", "xref": "paper", "showarrow": False}
+        figure.add_annotation(text=name.replace("_", " "), x=0, xanchor="left", font_size=_LABEL_PX, **place)
+        figure.add_annotation(
+            text=f"{_interval(one)}  n = {one.n:,}", x=1, xanchor="right", font_size=_LABEL_PX, **place
+        )
+    figure.update_xaxes(range=[0.4, 1], tickformat=".1f", gridcolor=theme.colour("borderColor"))
+    figure.update_yaxes(visible=False, range=[len(metrics) - 0.6, -0.8])
+    figure.update_layout(height=_ROW_PX * len(metrics) + 40, showlegend=False)
+    return _plain(figure, bottom=26)
+
+
+def _interval(one: Interval) -> str:
+    if not np.isfinite(one.value):
+        return NOT_AVAILABLE
+    if not np.isfinite([one.low, one.high]).all():
+        return f"{one.value:.3f}"
+    return f"{one.value:.3f} ({one.low:.3f} to {one.high:.3f})"
+
+
+def signed(value: float) -> str:
+    """Return a number of logits with its sign."""
+    return f"{value:+.2f}".replace("-", "−")
+
+
+def _plain(figure: go.Figure, *, bottom: int = 0) -> go.Figure:
+    """Take away what a reader does not need: background, margins, drag."""
+    return figure.update_layout(
+        margin={"l": 0, "r": 0, "t": 2, "b": bottom},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        showlegend=False,
+        dragmode=False,
+        hoverlabel_align="left",
+    )

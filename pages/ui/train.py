@@ -1,0 +1,49 @@
+"""The parts of the Train page."""
+
+from typing import Final
+
+import streamlit as st
+
+from core.settings import settings
+
+COMMANDS: Final = (
+    (
+        "Train from a recipe",
+        "python -m train fit RECIPE --data path/to/HAM10000 --run my-first-run",
+        "A recipe is a small TOML file in `train/recipes`; its head says what to expect and when.",
+    ),
+    (
+        "Continue an interrupted run",
+        "python -m train resume my-first-run",
+        "It goes on from its last checkpoint, with the same result as a run that was never interrupted.",
+    ),
+    (
+        "Measure on lesions never seen",
+        "python -m train evaluate --checkpoint bundled:lesionlens-lite0 --data path/to/HAM10000 --split test",
+        "Every metric comes with a 95 % interval from resampled lesions.",
+    ),
+    (
+        "Answer a folder of pictures",
+        "python -m train score --checkpoint bundled:lesionlens-lite0 --images PICTURES --out predictions.csv",
+        "In the columns of the ISIC challenge; pictures that cannot be read are listed and skipped.",
+    ),
+)
+
+
+def draw_commands() -> None:
+    """Draw each command with what it does."""
+    for title, command, words in COMMANDS:
+        st.subheader(title, anchor=False)
+        st.code(command, language="bash", wrap_lines=True)
+        st.caption(words)
+
+
+def draw_runs() -> None:
+    """List the runs that lie on this machine."""
+    st.subheader("Runs on this machine", anchor=False)
+    folder = settings().runs_dir
+    runs = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    if not runs:
+        st.caption("None yet. They appear here by name once one was started.")
+        return
+    st.table({"run": runs}, alt="Training runs on this machine")
