@@ -109,3 +109,6 @@ SOURCES: Final[dict[str, Callable[[Any, Tensor], ImageEvidence]]] = {
     "head": head,
     "tokens": tokens,
 }
+
+EXACT: Final = frozenset({"linear", "layernorm"})
+"""Sources whose maps leave nothing out."""

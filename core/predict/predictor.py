@@ -1,0 +1,122 @@
+"""One picture in, one Prediction out: look once, answer as often as the facts change."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from core.data.facts import Facts, encode_facts
+from core.explain.evidence import Evidence
+from core.labels import CODES
+from core.models.checkpoint import Checkpoint
+from core.models.evidence import EXACT
+from core.predict.calibration import OperatingPoint, malignancy, softmax
+from core.predict.unknown import Verdict, judge
+
+DEFAULT_OPERATING_POINT = "sensitivity 0.95"
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one pass through the network found in a picture.
+
+    seen: the input as the network saw it, uint8 (h, w, 3). features: pooled, (K,). bias, maps, remainder: as in
+    Evidence.
+    """
+
+    seen: np.ndarray
+    bias: np.ndarray
+    maps: np.ndarray
+    remainder: np.ndarray
+    features: np.ndarray
+    elapsed_ms: float
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Everything the network has to say of one picture and one patient's facts.
+
+    logits: (7,). probabilities: (7,), calibrated. malignancy: the summed probability of the malignant
+    diagnoses. above_threshold: whether malignancy is at or above the operating point's threshold.
+    """
+
+    checkpoint: str
+    facts: Facts
+    logits: np.ndarray
+    probabilities: np.ndarray
+    malignancy: float
+    operating_point: OperatingPoint
+    above_threshold: bool
+    evidence: Evidence
+    seen: np.ndarray
+    unknown: Verdict
+    timings_ms: Mapping[str, float]
+
+    @property
+    def top_code(self) -> str:
+        """The code of the most probable diagnosis."""
+        return CODES[int(self.probabilities.argmax())]
+
+
+def look(checkpoint: Checkpoint, pixels: np.ndarray) -> Look:
+    """Look at a picture, uint8 RGB (H, W, 3): one pass through the network, all seven maps."""
+    started = time.perf_counter()
+    seen = checkpoint.manifest.preprocessing.fit(pixels)
+    batch = torch.from_numpy(checkpoint.manifest.preprocessing.normalise(seen)[None])
+    with checkpoint.lock, torch.no_grad():
+        found = checkpoint.network.look(batch.to(memory_format=torch.channels_last))
+    return Look(
+        seen=seen,
+        bias=found.bias.numpy(),
+        maps=found.maps[0].numpy(),
+        remainder=found.remainder[0].numpy(),
+        features=found.features[0].numpy(),
+        elapsed_ms=1000 * (time.perf_counter() - started),
+    )
+
+
+def answer(
+    checkpoint: Checkpoint,
+    looked: Look,
+    facts: Facts,
+    *,
+    operating_point: str = DEFAULT_OPERATING_POINT,
+) -> Prediction:
+    """Answer for a patient's facts, without running the backbone again."""
+    started = time.perf_counter()
+    manifest = checkpoint.manifest
+    evidence = Evidence(
+        bias=looked.bias,
+        maps=looked.maps,
+        facts=fact_terms(checkpoint, facts),
+        remainder=looked.remainder,
+        exact=checkpoint.network.spec.evidence in EXACT,
+    )
+    logits = evidence.logits
+    probabilities = softmax(logits, manifest.temperature)
+    point = manifest.operating_point(operating_point)
+    score = float(malignancy(probabilities[None])[0])
+    verdict = judge(looked.seen, looked.features, checkpoint.statistics)
+    elapsed_ms = 1000 * (time.perf_counter() - started)
+    return Prediction(
+        checkpoint=checkpoint.reference,
+        facts=facts,
+        logits=logits,
+        probabilities=probabilities,
+        malignancy=score,
+        operating_point=point,
+        above_threshold=score >= point.threshold,
+        evidence=evidence,
+        seen=looked.seen,
+        unknown=verdict,
+        timings_ms={"look": looked.elapsed_ms, "answer": elapsed_ms},
+    )
+
+
+def fact_terms(checkpoint: Checkpoint, facts: Facts) -> dict[str, np.ndarray]:
+    """Return what each fact adds to each logit, shape (7,) each; zeros for what is unknown."""
+    with torch.no_grad():
+        terms = checkpoint.network.facts.terms(torch.from_numpy(encode_facts([facts])))
+    return {fact: term[0].numpy() for fact, term in terms.items()}
