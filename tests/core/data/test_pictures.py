@@ -266,7 +266,7 @@ def test_a_jpeg_beyond_its_limit_is_refused_before_it_is_decoded():
     small = encoded(scene(), "JPEG")
     frame = small.index(b"\xff\xc0") + 5
     for height, width in ((12_000, 12_000), (65_535, 65_535)):
-        with pytest.raises(PictureError, match="p is .*too large"):
+        with pytest.raises(PictureError, match=r"p is .*too large"):
             read_picture(small[:frame] + struct.pack(">HH", height, width) + small[frame + 4 :], name="p")
 
 
