@@ -11,8 +11,8 @@ from typing import Final
 from core.labels import BY_CODE
 
 DISCLAIMER: Final = (
-    "Not a medical device. LesionLens shows what a research model computes from one picture; it does not "
-    "diagnose and does not replace a doctor."
+    "Not a medical device. What a research model computes from one picture is no diagnosis and no substitute "
+    "for a doctor."
 )
 SEE_A_DOCTOR: Final = (
     "A spot that is new, changes, bleeds or worries you belongs in front of a dermatologist, whatever this "

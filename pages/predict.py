@@ -7,10 +7,13 @@ from pages.ui import answers, checkpoints, details, frame, inputs
 
 reader = frame.page("Predict")
 
+with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+    source = inputs.choose_source()
+    facts = inputs.ask_facts()
+
 asking, answering = st.columns([2, 3], gap="large")
 with asking:
-    asked = inputs.choose_picture()
-    facts = inputs.ask_facts()
+    asked = inputs.choose_picture(source)
 
 with answering:
     checkpoint = checkpoints.choose()

@@ -17,6 +17,7 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from core.data.preprocessing import Preprocessing
+from core.errors import RunError
 from core.evaluate.metrics import METRICS, recalls
 from core.predict.calibration import softmax
 from core.labels import CODES
@@ -99,7 +100,7 @@ def train_network(
                 with accelerator.autocast():
                     loss = criterion(model, normalise(pictures, preprocessing, accelerator.device), facts, truth, weights)
                 if not torch.isfinite(loss):
-                    raise FloatingPointError(f"The loss is {loss.item()} at step {progress.step}; lower the learning rate.")
+                    raise RunError(f"The loss is {loss.item()} at step {progress.step}. Lower the learning rate and train again.")
                 accelerator.backward(loss)
                 if accelerator.sync_gradients:
                     accelerator.clip_grad_norm_(model.parameters(), recipe.optimizer.clip_norm)
@@ -148,11 +149,11 @@ def train_network(
                     **scores,
                 }
             )
-            record_watch(run, ema.module, val, watched, preprocessing, accelerator.device, epoch + 1)
             state = {"network": accelerator.unwrap_model(model), "ema": ema.module}
             if improved:
                 save_state(run.checkpoints / "best.safetensors", parts={"ema": ema.module}, optimizer=_no_moments(), progress=vars(progress))
             save_state(run.checkpoints / "last.safetensors", parts=state, optimizer=optimizer, progress=vars(progress))
+            record_watch(run, ema.module, val, watched, preprocessing, accelerator.device, epoch + 1)
             status = replace(status, epoch=epoch + 1, best=progress.best)
             run.write_status(status)
             display.line(

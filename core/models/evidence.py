@@ -40,7 +40,7 @@ def linear(backbone: Any, pixels: Tensor) -> ImageEvidence:
     head: nn.Linear = backbone.get_classifier()
     maps = F.conv2d(activations, head.weight[:, :, None, None])
     pooled = activations.mean(dim=(2, 3))
-    return ImageEvidence(head.bias, maps, torch.zeros_like(maps[:, :, 0, 0]), pooled)
+    return ImageEvidence(head.bias.detach(), maps, torch.zeros_like(maps[:, :, 0, 0]), pooled)
 
 
 def layernorm(backbone: Any, pixels: Tensor) -> ImageEvidence:
@@ -53,7 +53,7 @@ def layernorm(backbone: Any, pixels: Tensor) -> ImageEvidence:
     # The normalised feature is (A - mean over channels of A) * scale; the weights absorb the subtraction.
     centred = weight - weight.mean(dim=1, keepdim=True)
     maps = F.conv2d(activations, centred[:, :, None, None]) * scale[:, None, None, None]
-    bias = head.bias + head.weight @ norm.bias
+    bias = (head.bias + head.weight @ norm.bias).detach()
     return ImageEvidence(bias, maps, torch.zeros_like(maps[:, :, 0, 0]), pooled)
 
 
@@ -99,7 +99,7 @@ def _jacobian(function: Callable[[Tensor], Tensor], at: Tensor) -> tuple[Tensor,
 
 
 def _with_remainder(backbone: Any, logits: Tensor, maps: Tensor, features: Tensor) -> ImageEvidence:
-    bias = backbone.get_classifier().bias
+    bias = backbone.get_classifier().bias.detach()
     return ImageEvidence(bias, maps, logits - bias - maps.mean(dim=(2, 3)), features)
 
 

@@ -45,9 +45,7 @@ def choose_class(prediction: "Prediction") -> str:
     top = top_code(prediction)
     st.subheader("Why?", anchor=False)
     names = {BY_CODE[code].name: code for code in CODES}
-    chosen = st.selectbox(
-        "Explain", [TOP, *names], key="explained", bind="query-params", width=380, required=True
-    )
+    chosen = st.selectbox("Explain", [TOP, *names], key="explained", bind="query-params", width=380)
     code = names.get(chosen, top)
     of_what = f"{BY_CODE[code].name}, {words.percent(float(prediction.probabilities[INDEX[code]]))}"
     st.caption(f"Explaining {of_what}" + (", the most probable diagnosis." if code == top else "."))
@@ -140,9 +138,8 @@ def _draw_all_maps(prediction: "Prediction", limit: float, opacity: float) -> No
 
 
 def _ask_opacity() -> float:
-    st.session_state.setdefault("opacity", 70)
     percent = st.slider(
-        "Opacity of the map", 0, 100, step=5, format="%d %%", key="opacity", bind="query-params"
+        "Opacity of the map", 0, 100, 70, step=5, format="%d %%", key="opacity", bind="query-params"
     )
     return float(percent) / 100
 

@@ -84,8 +84,8 @@ def _rows(
     )  # fmt: skip
     for row, label, text in zip(rows, labels, texts, strict=True):
         place = {"y": row - 0.17, "yanchor": "bottom", "showarrow": False, "yshift": 1}
-        figure.add_annotation(text=label, x=0, xref="paper", xanchor="left", font_size=_LABEL_PX, **place)
-        figure.add_annotation(text=text, x=1, xref="paper", xanchor="right", font_size=_LABEL_PX, **place)
+        figure.add_annotation(text=label, x=0, xref="paper", xanchor="left", **place)
+        figure.add_annotation(text=text, x=1, xref="paper", xanchor="right", **place)
     figure.update_layout(barmode="overlay", height=_ROW_PX * len(rows) + 12, bargap=0)
     figure.update_xaxes(visible=False, range=[0, maximum])
     figure.update_yaxes(visible=False, range=[len(rows) - 0.72, -0.72])
@@ -111,7 +111,7 @@ def malignancy(probability: float, threshold: float, *, above: bool) -> go.Figur
     right_half = threshold > 0.5
     figure.add_annotation(
         text=f"threshold {percent(threshold)}", x=threshold, y=0.42, yanchor="bottom",
-        xanchor="right" if right_half else "left", showarrow=False, font_size=_LABEL_PX,
+        xanchor="right" if right_half else "left", showarrow=False,
     )  # fmt: skip
     figure.update_layout(barmode="overlay", height=84)
     figure.update_xaxes(
@@ -272,7 +272,7 @@ def intervals(metrics: Mapping[str, Interval]) -> go.Figure:
             hovertemplate=f"{name.replace('_', ' ')} {_interval(one)}, n = {one.n:,}<extra></extra>",
         )  # fmt: skip
         place = {"y": row - 0.2, "yanchor": "bottom", "xref": "paper", "showarrow": False}
-        figure.add_annotation(text=name.replace("_", " "), x=0, xanchor="left", font_size=_LABEL_PX, **place)
+        figure.add_annotation(text=name.replace("_", " "), x=0, xanchor="left", **place)
         figure.add_annotation(
             text=f"{_interval(one)}  n = {one.n:,}", x=1, xanchor="right", font_size=_LABEL_PX, **place
         )
@@ -296,12 +296,17 @@ def signed(value: float) -> str:
 
 
 def _plain(figure: go.Figure, *, bottom: int = 0) -> go.Figure:
-    """Take away what a reader does not need: background, margins, drag."""
+    """Take away what a reader does not need, and write in the app's ink: background, margins, drag."""
+    ink = theme.colour("textColor")
+    figure.update_annotations(font={"color": ink, "size": _LABEL_PX})
+    figure.update_xaxes(tickfont_color=ink, title_font_color=ink)
+    figure.update_yaxes(tickfont_color=ink)
     return figure.update_layout(
         margin={"l": 0, "r": 0, "t": 2, "b": bottom},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         showlegend=False,
         dragmode=False,
+        font_color=ink,
         hoverlabel_align="left",
     )

@@ -62,7 +62,7 @@ def _pick(titles: dict[Reference, str]) -> Reference:
     if len(titles) == 1:
         return next(iter(titles))
     names = {str(reference): reference for reference in titles}
-    chosen = st.selectbox("Checkpoint", list(names), key="checkpoint", bind="query-params", required=True)
+    chosen = st.selectbox("Checkpoint", list(names), key="checkpoint", bind="query-params")
     return names[chosen]
 
 

@@ -3,26 +3,31 @@
 import streamlit as st
 
 from core.errors import DataError
-from core.labels import DIAGNOSES
+from core.labels import DIAGNOSES, Diagnosis
 from core.settings import settings
 from core.words import Reader
 from pages.ui import cache, charts
 
 
 def draw_diagnoses(reader: Reader) -> None:
-    """Draw a card for each diagnosis."""
+    """Draw a card for each diagnosis, the malignant ones first."""
     st.subheader("Seven diagnoses", anchor=False)
-    with st.grid(3, min_column_width=260):
-        for diagnosis in DIAGNOSES:
-            with st.container(border=True, height="stretch", gap="xsmall"):
-                if diagnosis.malignant:
-                    st.badge("malignant", icon=":material/warning:", color="red")
-                else:
-                    st.badge("benign", color="gray")
-                st.markdown(f"**{diagnosis.name}**")
-                hint = diagnosis.code if reader.name == "ML" else diagnosis.plain_name
-                st.caption(hint)
-                st.markdown(diagnosis.about)
+    for malignant, columns in ((True, 3), (False, 4)):
+        with st.grid(columns, min_column_width=190):
+            for diagnosis in DIAGNOSES:
+                if diagnosis.malignant == malignant:
+                    _draw_card(diagnosis, reader)
+
+
+def _draw_card(diagnosis: Diagnosis, reader: Reader) -> None:
+    with st.container(border=True, height="stretch", gap="xsmall"):
+        if diagnosis.malignant:
+            st.badge("malignant", icon=":material/warning:", color="red")
+        else:
+            st.badge("benign", color="gray")
+        st.markdown(f"**{diagnosis.name}**")
+        st.caption(diagnosis.code if reader.name == "ML" else diagnosis.plain_name)
+        st.markdown(diagnosis.about)
 
 
 def draw_dataset() -> None:

@@ -16,6 +16,7 @@ from core.words import ATTRIBUTION, DEFAULT_READER, DISCLAIMER, READERS, Reader
 from pages.ui import installed
 
 MARK: Final = Path(__file__).parent / "mark.svg"
+LOGO: Final = Path(__file__).parent / "logo.svg"
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def page(title: str, *, heading: str | None = None) -> Reader:
         layout="wide",
         menu_items={"About": f"**LesionLens.** {DISCLAIMER}\n\n{ATTRIBUTION}"},
     )
-    st.logo(str(MARK), size="large")
+    st.logo(str(LOGO), size="large", icon_image=str(MARK))
     with st.sidebar:
         reader = _draw_menu()
     st.title(heading or title, anchor=False)

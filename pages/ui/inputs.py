@@ -43,17 +43,17 @@ class Asked:
     synthetic: bool = False
 
 
-def choose_picture() -> Asked | None:
-    """Ask where the picture comes from, then for the picture; None while there is none."""
-    source = st.segmented_control(
-        "Picture",
-        list(SOURCES),
-        default=next(iter(SOURCES)),
-        required=True,
-        key="picture",
-        bind="query-params",
-        width="stretch",
+def choose_source() -> str:
+    """Ask where the picture shall come from: one of SOURCES."""
+    default = next(iter(SOURCES))
+    chosen = st.segmented_control(
+        "Picture", list(SOURCES), default=default, required=True, key="picture", bind="query-params"
     )
+    return chosen or default
+
+
+def choose_picture(source: str) -> Asked | None:
+    """Ask for the picture and show it; None while there is none."""
     try:
         return SOURCES[source]()
     except LesionLensError as problem:
@@ -63,29 +63,19 @@ def choose_picture() -> Asked | None:
 
 def ask_facts() -> Facts:
     """Ask for age, sex and site; each can stay unknown."""
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        age = st.number_input(
-            "Age in years",
-            min_value=0,
-            max_value=int(MAX_AGE_YEARS),
-            value=None,
-            step=5,
-            placeholder=UNKNOWN,
-            key="patient_age",
-            bind="query-params",
-            width=150,
-        )
-        sex = st.selectbox(
-            "Sex", [UNKNOWN, *SEXES], key="patient_sex", bind="query-params", width=150, required=True
-        )
-        site = st.selectbox(
-            "Site on the body",
-            [UNKNOWN, *SITES],
-            key="patient_site",
-            bind="query-params",
-            width=190,
-            required=True,
-        )
+    age = st.number_input(
+        "Age in years",
+        min_value=0,
+        max_value=int(MAX_AGE_YEARS),
+        value=None,
+        step=5,
+        placeholder=UNKNOWN,
+        key="patient_age",
+        bind="query-params",
+        width=150,
+    )
+    sex = st.selectbox("Sex", [UNKNOWN, *SEXES], key="patient_sex", bind="query-params", width=120)
+    site = st.selectbox("Site", [UNKNOWN, *SITES], key="patient_site", bind="query-params", width=170)
     return Facts(
         age_years=None if age is None else float(age),
         sex=sex if sex in SEXES else None,
@@ -94,34 +84,24 @@ def ask_facts() -> Facts:
 
 
 def _drawing() -> Asked:
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        kind = st.selectbox(
-            "Drawn in the style of",
-            CODES,
-            index=CODES.index("mel"),
-            format_func=lambda code: BY_CODE[code].name,
-            key="drawing",
-            bind="query-params",
-            width=250,
-            required=True,
-        )
-        st.session_state.setdefault("drawing_seed", 1)
-        seed = st.number_input(
-            "Drawing",
-            min_value=0,
-            max_value=_MAX_SEED,
-            key="drawing_seed",
-            bind="query-params",
-            width=130,
-            help="Another number, another drawing.",
-        )
+    style, number = st.columns([3, 2], vertical_alignment="bottom")
+    kind = style.selectbox(
+        "Drawn in the style of",
+        CODES,
+        index=CODES.index("mel"),
+        format_func=lambda code: BY_CODE[code].name,
+        key="drawing",
+        bind="query-params",
+    )
+    seed = number.number_input(
+        "Drawing no.", min_value=0, max_value=_MAX_SEED, value=1, key="drawing_seed", bind="query-params"
+    )
     pixels = cache.drawing(kind, int(seed))
     name = BY_CODE[kind].name
     alt = f"Synthetic drawing in the style of {name}"
     asked = Asked(pixels, f"drawing:{kind}:{seed}", alt, synthetic=True)
     st.image(pixels, width="stretch", alt=alt)
-    st.badge("synthetic", icon=":material/draw:", color="violet")
-    st.caption(words.SYNTHETIC)
+    st.caption(f":violet-badge[:material/draw: synthetic] {words.SYNTHETIC}")
     return asked
 
 
