@@ -51,7 +51,6 @@ MAIN: Final = "main"
 # The client's own timeout says what was going on, so it gets the chance to speak first.
 _GRACE_S: Final = 1.0
 _TICK_S: Final = 0.05
-_CHUNK_BYTES: Final = 2**16
 _ATTEMPTS: Final = 4
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -276,7 +275,7 @@ def _append(part: BinaryIO, url: str, source: _Source, life: _Life) -> None:
             life.count(-part.tell())
             part.seek(0)
             part.truncate()
-        for chunk in response.iter_bytes(_CHUNK_BYTES):
+        for chunk in response.iter_bytes():  # as they come: a chosen size would hide a slow connection's life
             part.write(chunk)
             life.count(len(chunk))
 

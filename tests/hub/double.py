@@ -32,8 +32,8 @@ class Fault:
     Attributes:
         where: "info" (the listing), "file" (where a file lies) or "content" (its bytes).
         status: answer with this HTTP status.
-        kind: instead of a status: "stall" (say nothing more), "cut" (close half-way), "corrupt" (other
-            bytes), "html" (a login page), or a key of CODE_OF_STATUS.
+        kind: instead of a status: "stall" (say nothing more), "cut" (close half-way), "slow" (60 pieces in
+            3 s), "corrupt" (other bytes), "html" (a login page), or a key of CODE_OF_STATUS.
         name: only for this file.
         times: only so often; None is always.
     """
@@ -62,7 +62,7 @@ class HubDouble:
     """A Hub at `endpoint`, in a thread; a context manager.
 
     `requests` collects every request as "METHOD /path", `tokens` each path with its Authorization;
-    `fault` is the fault on order.
+    `fault` is the fault on order; `left` is set when a client leaves a slow answer.
     """
 
     def __init__(self) -> None:
@@ -72,6 +72,7 @@ class HubDouble:
         self.sent_bytes = 0
         self.fault: Fault | None = None
         self.closing = threading.Event()
+        self.left = threading.Event()
         self.connections: set[socket.socket] = set()
         self._lock = threading.Lock()
         handler = type("Handler", (_Handler,), {"hub": self})
@@ -238,9 +239,22 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, b"<html>Welcome to the hotel's network</html>", {"Content-Type": "text/html"})
         elif fault.kind == "corrupt":
             self._send(200, bytes(byte ^ 255 for byte in content), headers or {})
+        elif fault.kind == "slow":
+            self._drip(content, headers or {})
         else:
             self._break(fault.kind, content, headers or {})
         return True
+
+    def _drip(self, content: bytes, headers: dict[str, str]) -> None:
+        self._send_headers(200, len(content), headers)
+        piece = -(-len(content) // 60)
+        try:
+            for start in range(0, len(content), piece):
+                self.hub.closing.wait(0.05)
+                self._write(content[start : start + piece])
+        except OSError:  # the client has left
+            self.hub.left.set()
+            self.close_connection = True
 
     def _break(self, kind: str, content: bytes, headers: dict[str, str]) -> None:
         """Send half of the content, then wait for the end ("stall") or close the connection ("cut")."""
