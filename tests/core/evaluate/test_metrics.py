@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as judge
 
@@ -78,7 +78,6 @@ def test_calibration_error_of_a_constant_answer_is_its_distance_from_the_truth()
 
 
 @pytest.mark.parametrize("name", EVERY_METRIC)
-@settings(deadline=None)  # the machine may be busy
 @given(seed=st.integers(0, 10_000), n=st.integers(7, 40))
 def test_a_weight_of_two_is_the_picture_twice_and_zero_leaves_it_out(name, seed, n):
     truth, probabilities = draw_answers(seed, n, every_class=False)
@@ -92,7 +91,6 @@ def test_a_weight_of_two_is_the_picture_twice_and_zero_leaves_it_out(name, seed,
 
 
 @pytest.mark.parametrize("name", EVERY_METRIC)
-@settings(deadline=None)  # the machine may be busy
 @given(seed=st.integers(0, 10_000))
 def test_the_order_of_the_pictures_does_not_matter(name, seed):
     truth, probabilities = draw_answers(seed, 30, every_class=False)
@@ -103,7 +101,6 @@ def test_the_order_of_the_pictures_does_not_matter(name, seed):
     assert metric(truth, probabilities) == pytest.approx(shuffled, abs=1e-9, nan_ok=True)
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(
     positive=st.lists(st.booleans(), min_size=2, max_size=60),
     levels=st.integers(1, 6),

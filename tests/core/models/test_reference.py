@@ -1,7 +1,7 @@
 """A reference says what it is, comes back from its text, and never leaves its folder."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import UnknownReference
@@ -73,7 +73,6 @@ def test_a_reference_that_cannot_be_is_not_made():
         Reference("bundled", "lite0", "main")
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(st.text())
 def test_any_text_is_a_reference_or_refused(text):
     try:
@@ -83,7 +82,6 @@ def test_any_text_is_a_reference_or_refused(text):
     assert parse_reference(str(reference)) == reference
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(st.text(st.sampled_from("ab./\\-_~@ \0"), max_size=12))
 def test_a_bundled_name_is_one_plain_folder(name):
     try:

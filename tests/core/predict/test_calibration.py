@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 
@@ -84,7 +84,6 @@ def test_a_temperature_is_fitted_on_finite_logits_of_some_pictures():
         fit_temperature(np.zeros((2, 6)), np.zeros(2, dtype=int))
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(st.lists(st.floats(-1e4, 1e4), min_size=7, max_size=7), st.floats(0.05, 20))
 def test_probabilities_sum_to_one_however_large_the_logits(logits, temperature):
     probabilities = softmax(np.array(logits), temperature)
@@ -99,7 +98,6 @@ def test_malignancy_is_the_sum_of_melanoma_basal_cell_carcinoma_and_keratosis():
     assert malignancy(probabilities[0]) == probabilities[0, chosen].sum()
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(
     scores=st.lists(st.integers(0, 12), min_size=2, max_size=60),
     target=st.sampled_from([0.05, 0.5, 0.9, 0.95, 1.0]),
@@ -170,7 +168,6 @@ def test_a_prior_power_of_zero_changes_nothing_and_of_one_divides_by_the_frequen
     np.testing.assert_allclose(balanced_prior(NEVUS_FREQUENCIES, NEVUS_FREQUENCIES, 1.0), np.full(7, 1 / 7))
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(power=st.floats(0, 1), scale=st.sampled_from([1.0, 1e-3, 10_015.0]))
 def test_a_balanced_prior_sums_to_one_and_counts_do_as_well_as_shares(power, scale):
     probabilities = softmax(np.random.default_rng(1).normal(size=(4, 7)))
