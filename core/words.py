@@ -32,6 +32,10 @@ SYNTHETIC: Final = (
 )
 MILDEST: Final = "no sign of malignancy found by this model; if it changes, see a dermatologist"
 NOT_AVAILABLE: Final = "n/a"
+NBSP: Final = "\N{NO-BREAK SPACE}"
+
+# What the model's own name for a term is to people who do not build models.
+TERMS: Final = {"bias": "starting value"}
 
 
 @dataclass(frozen=True)
@@ -134,15 +138,20 @@ def short_name(code: str) -> str:
     return f"▲ {name}" if BY_CODE[code].malignant else name
 
 
+def term_name(term: str, reader: Reader) -> str:
+    """Return what this reader calls a term of a logit."""
+    return term if reader.name == "ML" else TERMS.get(term, term)
+
+
 def percent(share: float) -> str:
     """Return a share as a percentage that never rounds to certainty: 0.9997 is "> 99.9 %"."""
     if math.isnan(share):
         return NOT_AVAILABLE
     if share > 0.999:
-        return "> 99.9 %"
+        return f">{NBSP}99.9{NBSP}%"
     if share < 0.001:
-        return "< 0.1 %"
-    return f"{100 * share:.1f} %"
+        return f"<{NBSP}0.1{NBSP}%"
+    return f"{100 * share:.1f}{NBSP}%"
 
 
 def risk(malignancy: float, threshold: float, above: bool, reader: Reader) -> Statement:

@@ -4,7 +4,7 @@ Every draw carries its own seed, made from the run's seed and the epoch. So an e
 number of worker processes, and a resumed run sees exactly what an uninterrupted one would have seen.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,10 @@ from core.data.transforms import augmentation
 from core.errors import SplitError
 from core.labels import CODES, INDEX
 from train.recipe import BalanceConfig, Recipe
+
+
+Batches = Iterable[list[Tensor]]
+"""Batches of (inputs, facts (n, 3), class indices (n,), loss weights (n,))."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,9 @@ def load_part(
     mine = metadata[split.of_images(metadata["image_id"]) == name]
     mine = mine[mine["image_path"].notna()]
     if mine.empty:
-        raise SplitError(f"No picture of the {name} split is here. Check that --data holds the image folders.")
+        raise SplitError(
+            f"No picture of the {name} split is here. Check that --data holds the image folders."
+        )
     paths = [Path(path) for path in mine["image_path"]]
     store = open_store(list(mine["image_id"]), paths, cache_dir=cache_dir, size=size, progress=progress)
     mine = mine[mine["image_id"].isin(store.index)].reset_index(drop=True)
@@ -62,7 +68,7 @@ def load_part(
         metadata=mine,
         store=store,
         rows=mine["image_id"].map(store.index).to_numpy(),
-        truth=mine["dx"].map(INDEX).to_numpy(),
+        truth=np.array(mine["dx"].map(INDEX), dtype=np.int64),  # a copy: torch wants it writable
         facts=encode_metadata(mine),
     )
 
@@ -94,21 +100,22 @@ def drawing_weights(truth: np.ndarray, balance: BalanceConfig) -> np.ndarray:
     return weights / weights.sum()
 
 
-def drawn_frequencies(truth: np.ndarray, balance: BalanceConfig) -> np.ndarray:
-    """Return the share of each diagnosis among drawn pictures, shape (7,): what the network sees as the prior."""
-    frequencies = class_frequencies(truth)
-    drawn = frequencies ** (1 - balance.sampler_power) * frequencies**-balance.loss_power
+def drawn_frequencies(frequencies: np.ndarray, balance: BalanceConfig) -> np.ndarray:
+    """Return the share of each diagnosis that the loss sees, shape (7,): drawn more often, weighted more."""
+    drawn = frequencies ** (1 - balance.sampler_power - balance.loss_power)
     return drawn / drawn.sum()
 
 
 def loss_weights(part: Part, balance: BalanceConfig) -> np.ndarray:
     """Return each picture's loss weight, with mean 1 over drawn pictures."""
     weights = class_frequencies(part.truth)[part.truth] ** -balance.loss_power
-    weights = weights * part.metadata["dx_type"].map(balance.dx_type_weights).fillna(1.0).to_numpy(dtype=float)
+    weights = weights * part.metadata["dx_type"].map(balance.dx_type_weights).fillna(1.0).to_numpy(
+        dtype=float
+    )
     return weights / np.average(weights, weights=drawing_weights(part.truth, balance))
 
 
-class TrainingPictures(Dataset):
+class TrainingPictures(Dataset[tuple[Tensor, Tensor, int, float]]):
     """Augmented pictures, one a draw: (uint8 (3, s, s), facts (3,), class index, loss weight)."""
 
     def __init__(self, part: Part, recipe: Recipe, size: int) -> None:
@@ -124,15 +131,17 @@ class TrainingPictures(Dataset):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             picture = self.augment(pixels.permute(2, 0, 1))
-            facts = self._some_facts(torch.from_numpy(self.part.facts[position]))
+            facts = some_facts(torch.from_numpy(self.part.facts[position]), self.recipe)
         return picture, facts, int(self.part.truth[position]), float(self.weights[position])
 
-    def _some_facts(self, facts: Tensor) -> Tensor:
-        dropout = self.recipe.regularise
-        hidden = torch.rand(3) < dropout.facts_dropout
-        if not self.recipe.facts or torch.rand(()) < dropout.all_facts_dropout:
-            hidden[:] = True
-        return facts.masked_fill(hidden, torch.nan)
+
+def some_facts(facts: Tensor, recipe: Recipe) -> Tensor:
+    """Return a picture's facts (3,) with some of them hidden, as the recipe says; NaN is hidden."""
+    dropout = recipe.regularise
+    hidden = torch.rand(3) < dropout.facts_dropout
+    if not recipe.facts or torch.rand(()) < dropout.all_facts_dropout:
+        hidden[:] = True
+    return facts.masked_fill(hidden, torch.nan)
 
 
 def draws(part: Part, recipe: Recipe, epoch: int) -> list[tuple[int, int]]:
@@ -143,7 +152,7 @@ def draws(part: Part, recipe: Recipe, epoch: int) -> list[tuple[int, int]]:
     return list(zip(positions.tolist(), seeds.tolist(), strict=True))
 
 
-def training_loader(part: Part, recipe: Recipe, epoch: int, *, rank: int, world: int) -> DataLoader:
+def training_loader(part: Part, recipe: Recipe, epoch: int, *, rank: int, world: int) -> Batches:
     """Return this process's share of an epoch, in batches of `recipe.batch_size`; all shares are equally long."""
     size = recipe.train_size(epoch)
     everything = draws(part, recipe, epoch)
@@ -163,7 +172,9 @@ def steps_per_epoch(pictures: int, recipe: Recipe, world: int) -> int:
     return max(1, pictures // (recipe.batch_size * world))
 
 
-def batches_of(part: Part, batch_size: int, *, rank: int = 0, world: int = 1) -> Iterator[tuple[np.ndarray, Tensor]]:
+def batches_of(
+    part: Part, batch_size: int, *, rank: int = 0, world: int = 1
+) -> Iterator[tuple[np.ndarray, Tensor]]:
     """Yield (positions, uint8 pictures (n, h, w, 3)) of this process's share of a part, in order."""
     mine = np.arange(len(part))[rank::world]
     for start in range(0, len(mine), batch_size):

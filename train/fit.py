@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import timm
 import torch
@@ -21,7 +22,9 @@ from core.models.weights import Provenance, pretrained_backbone
 from core.runs.folder import RunFolder
 from core.settings import settings
 from train.data import class_frequencies, drawn_frequencies, load_training_parts
-from train.loop import Display, Progress, train_network
+from train.display import TerminalDisplay
+from train.feeds import FEEDS
+from train.loop import Progress, train_network
 from train.recipe import Recipe, recipe_from
 
 
@@ -68,10 +71,12 @@ def make_accelerator(recipe: Recipe) -> Accelerator:
     cpu = not torch.cuda.is_available()
     PartialState(cpu=cpu)  # before anything else, or two ranks both believe they are rank 0
     precision = "bf16" if recipe.precision == "bf16" else "no"
-    return Accelerator(cpu=cpu, mixed_precision=precision, gradient_accumulation_steps=recipe.optimizer.accumulate)
+    return Accelerator(
+        cpu=cpu, mixed_precision=precision, gradient_accumulation_steps=recipe.optimizer.accumulate
+    )
 
 
-def start(recipe: Recipe, data_dir: Path, name: str, display: Display) -> RunFolder:
+def start(recipe: Recipe, data_dir: Path, name: str, display: TerminalDisplay) -> RunFolder:
     """Begin a new run and train it to its end; returns its folder.
 
     Raises:
@@ -108,12 +113,12 @@ def start(recipe: Recipe, data_dir: Path, name: str, display: Display) -> RunFol
     accelerator.wait_for_everyone()
     run = RunFolder.open(runs_dir, name)
     network = AdditiveNetwork(spec, backbone)
-    network.start_head(drawn_frequencies(truth_of(train_rows), recipe.balance))
+    network.start_head(drawn_frequencies(np.array(plan.class_frequencies), recipe.balance))
     _train(plan, metadata, split, network, run, accelerator, display, resume=False)
     return run
 
 
-def resume(name: str, display: Display) -> RunFolder:
+def resume(name: str, display: TerminalDisplay) -> RunFolder:
     """Go on with a run after its last whole epoch; returns its folder.
 
     Raises:
@@ -124,15 +129,17 @@ def resume(name: str, display: Display) -> RunFolder:
     accelerator = make_accelerator(plan.recipe)
     metadata = read_dataset(plan.data_dir)
     split = Split.load(run.path / "split.csv")
-    dropouts = {"drop_rate": plan.recipe.regularise.drop_rate, "drop_path_rate": plan.recipe.regularise.drop_path_rate}
+    dropouts = {
+        "drop_rate": plan.recipe.regularise.drop_rate,
+        "drop_path_rate": plan.recipe.regularise.drop_path_rate,
+    }
     begun = (run.checkpoints / "last.safetensors").exists()
     torch.manual_seed(plan.recipe.seed)
     source = "none" if begun else plan.recipe.weights
     backbone, _ = pretrained_backbone(MODELS[plan.recipe.model], source, **dropouts)
     network = AdditiveNetwork(MODELS[plan.recipe.model], backbone)
     if not begun:
-        train_rows = metadata[split.of_images(metadata["image_id"]) == "train"]
-        network.start_head(drawn_frequencies(truth_of(train_rows), plan.recipe.balance))
+        network.start_head(drawn_frequencies(np.array(plan.class_frequencies), plan.recipe.balance))
     if accelerator.is_main_process:
         run.end_torn_line()
     _train(plan, metadata, split, network, run, accelerator, display, resume=begun)
@@ -146,22 +153,27 @@ def _train(
     network: AdditiveNetwork,
     run: RunFolder,
     accelerator: Accelerator,
-    display: Display,
+    display: TerminalDisplay,
     *,
     resume: bool,
 ) -> Progress:
     with accelerator.main_process_first():
         train, val = load_training_parts(
-            metadata, split, plan.preprocessing, cache_dir=settings().cache_dir, progress=None
+            metadata,
+            split,
+            plan.preprocessing,
+            cache_dir=settings().cache_dir,
+            progress=display.counting("decoding"),
         )
-    display.line(f"{len(train)} training and {len(val)} validation pictures; weights from {plan.provenance.detail}")
+    feed = FEEDS[plan.recipe.mode](train, val, plan.recipe, plan.preprocessing)
+    display.line(
+        f"{len(train)} training and {len(val)} validation pictures; weights from {plan.provenance.detail}"
+    )
     try:
         progress = train_network(
             network,
-            train,
-            val,
+            feed,
             recipe=plan.recipe,
-            preprocessing=plan.preprocessing,
             run=run,
             accelerator=accelerator,
             display=display,
@@ -171,7 +183,9 @@ def _train(
         if accelerator.is_main_process and (run.path / "status.json").exists():
             stopped = isinstance(problem, KeyboardInterrupt)
             state = "stopped" if stopped else "failed"
-            run.write_status(replace(run.status(), state=state, message=str(problem) or type(problem).__name__))
+            run.write_status(
+                replace(run.status(), state=state, message=str(problem) or type(problem).__name__)
+            )
         raise
     if accelerator.is_main_process:
         run.write_status(replace(run.status(), state="finished"))
@@ -186,9 +200,9 @@ def preprocessing_for(spec: ModelSpec, recipe: Recipe) -> Preprocessing:
     )
 
 
-def truth_of(metadata: pd.DataFrame) -> Any:
+def truth_of(metadata: pd.DataFrame) -> np.ndarray:
     """Return class indices (N,) of a metadata table."""
-    return metadata["dx"].map(INDEX).to_numpy()
+    return np.array(metadata["dx"].map(INDEX), dtype=np.int64)
 
 
 def current_commit() -> str:

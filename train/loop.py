@@ -2,9 +2,9 @@
 
 import resource
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -13,31 +13,23 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from timm.models import group_parameters
 from timm.utils import ModelEmaV3
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.transforms import v2
 
-from core.data.preprocessing import Preprocessing
 from core.errors import RunError
 from core.evaluate.metrics import METRICS, recalls
-from core.predict.calibration import softmax
 from core.labels import CODES
 from core.models.network import AdditiveNetwork
+from core.predict.calibration import softmax
 from core.runs.folder import RunFolder, Status
-from train.data import Part, batches_of, drawn_frequencies, steps_per_epoch, training_loader
+from train.data import Batches, Part, class_frequencies, drawn_frequencies, steps_per_epoch
+from train.display import TerminalDisplay
+from train.feeds import Feed
 from train.recipe import OptimizerConfig, Recipe
 from train.state import load_state, save_state
 
-LOG_EVERY_STEPS = 10
-
-
-class Display(Protocol):
-    """Where progress is shown, for instance a progress bar."""
-
-    def step(self, done: int, total: int, text: str) -> None:
-        """Show that `done` of `total` steps are done."""
-
-    def line(self, text: str) -> None:
-        """Show one line that stays."""
+LOG_EVERY_STEPS: Final = 10
+WATCHED: Final = 12
 
 
 @dataclass
@@ -54,14 +46,12 @@ class Progress:
 
 def train_network(
     network: AdditiveNetwork,
-    train: Part,
-    val: Part,
+    feed: Feed,
     *,
     recipe: Recipe,
-    preprocessing: Preprocessing,
     run: RunFolder,
     accelerator: Accelerator,
-    display: Display,
+    display: TerminalDisplay,
     resume: bool = False,
 ) -> Progress:
     """Train with EMA weights judged on val after each epoch; the best of them lies in `checkpoints/best`.
@@ -69,109 +59,168 @@ def train_network(
     Only rank 0 writes. With `resume`, goes on after the last whole epoch, with the same draws, augmentations
     and learning rates as a run that was never interrupted.
     """
-    rank, world = accelerator.process_index, accelerator.num_processes
-    steps = steps_per_epoch(len(train), recipe, world)
-    total_steps = steps * recipe.epochs
-    network.to(accelerator.device, memory_format=torch.channels_last)
-    network.freeze_stages(recipe.optimizer.freeze_stages)
-    optimizer = torch.optim.AdamW(parameter_groups(network, recipe.optimizer), lr=recipe.optimizer.learning_rate)
+    network.to(accelerator.device)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks this form
+    module = feed.start(network, accelerator, display)
+    optimizer = torch.optim.AdamW(
+        parameter_groups(network, recipe.optimizer), lr=recipe.optimizer.learning_rate
+    )
     ema = ModelEmaV3(network, decay=recipe.optimizer.ema_decay, use_warmup=True)
+    state = {"network": network, "ema": ema.module}
     progress = Progress()
     if resume:
-        stored = load_state(run.checkpoints / "last.safetensors", parts={"network": network, "ema": ema.module}, optimizer=optimizer)
-        progress = Progress(**stored)
-    model, wrapped_optimizer = accelerator.prepare(network, optimizer)
-    criterion = Criterion(recipe, drawn_frequencies(train.truth, recipe.balance), accelerator.device)
-    status = Status.starting(total_steps)
-    watched = watch_positions(val, seed=recipe.seed)
+        progress = Progress(
+            **load_state(run.checkpoints / "last.safetensors", parts=state, optimizer=optimizer)
+        )
+        run.rewind(progress.epoch)
+    model, stepper = accelerator.prepare(module, optimizer)
+    steps = steps_per_epoch(len(feed.train), recipe, accelerator.num_processes)
+    journal = Journal(run, recipe, steps * recipe.epochs, accelerator, display)
+    criterion = Criterion(recipe, class_frequencies(feed.train.truth), accelerator.device)
+    watched = watch_positions(feed.val, seed=recipe.seed)
 
     for epoch in range(progress.epoch, recipe.epochs):
         started = time.monotonic()
         # Dropout and mixing are drawn anew from here, so an epoch does not depend on what ran before it.
-        torch.manual_seed(recipe.seed * 100_003 + epoch * 1_009 + rank)
-        loader = training_loader(train, recipe, epoch, rank=rank, world=world)
+        torch.manual_seed(recipe.seed * 100_003 + epoch * 1_009 + accelerator.process_index)
+        batches = feed.training(epoch, rank=accelerator.process_index, world=accelerator.num_processes)
         model.train()
-        losses: list[float] = []
-        waited_s = 0.0
-        for pictures, facts, truth, weights, wait_s in timed(loader):
-            waited_s += wait_s
+        journal.start_epoch(epoch)
+        for inputs, facts, truth, weights, waited_s in timed(batches):
+            set_learning_rate(optimizer, recipe, progress.step, steps)
             with accelerator.accumulate(model):
-                set_learning_rate(optimizer, recipe, progress.step, steps)
                 with accelerator.autocast():
-                    loss = criterion(model, normalise(pictures, preprocessing, accelerator.device), facts, truth, weights)
-                if not torch.isfinite(loss):
-                    raise RunError(f"The loss is {loss.item()} at step {progress.step}. Lower the learning rate and train again.")
+                    loss = criterion(model, feed.inputs(inputs, accelerator.device), facts, truth, weights)
                 accelerator.backward(loss)
                 if accelerator.sync_gradients:
                     accelerator.clip_grad_norm_(model.parameters(), recipe.optimizer.clip_norm)
-                wrapped_optimizer.step()
-                wrapped_optimizer.zero_grad()
+                stepper.step()
+                stepper.zero_grad()
             progress.step += 1
-            progress.images += len(truth) * world
-            ema.update(accelerator.unwrap_model(model), step=progress.step)
-            losses.append(loss.item())
-            if accelerator.is_main_process and progress.step % LOG_EVERY_STEPS == 0:
-                elapsed = time.monotonic() - started
-                rate = len(losses) * recipe.batch_size * world / elapsed
-                event = {
-                    "kind": "step",
-                    "step": progress.step,
-                    "epoch": epoch + 1,
-                    "loss": float(np.mean(losses[-LOG_EVERY_STEPS:])),
-                    "learning_rate": optimizer.param_groups[0]["lr"],
-                    "images_per_s": rate,
-                    "wait_share": waited_s / elapsed,
-                    "memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-                }
-                run.append(event)
-                status = replace(status, step=progress.step, epoch=epoch + 1)
-                run.write_status(status)
-                display.step(progress.step, total_steps, f"loss {event['loss']:.3f}, {rate:.0f} images/s")
+            progress.images += len(truth) * accelerator.num_processes
+            ema.update(network, step=progress.step)
+            journal.step(progress, loss.item(), optimizer.param_groups[0]["lr"], waited_s)
 
-        logits = predict_part(ema.module, val, preprocessing, accelerator)
+        logits = predict_val(ema.module, feed, accelerator)
+        scores = score(feed.val.truth, logits)
         progress.epoch = epoch + 1
         progress.elapsed_s += time.monotonic() - started
-        scores = score(val.truth, logits)
         improved = scores["balanced_accuracy"] > progress.best
         if improved:
             progress.best, progress.best_epoch = scores["balanced_accuracy"], epoch + 1
         if accelerator.is_main_process:
-            run.append(
-                {
-                    "kind": "epoch",
-                    "epoch": epoch + 1,
-                    "step": progress.step,
-                    "train_loss": float(np.mean(losses)),
-                    "train_size_px": recipe.train_size(epoch),
-                    "elapsed_s": progress.elapsed_s,
-                    "images": progress.images,
-                    "wait_share": waited_s / (time.monotonic() - started),
-                    **scores,
-                }
-            )
-            state = {"network": accelerator.unwrap_model(model), "ema": ema.module}
             if improved:
-                save_state(run.checkpoints / "best.safetensors", parts={"ema": ema.module}, optimizer=_no_moments(), progress=vars(progress))
-            save_state(run.checkpoints / "last.safetensors", parts=state, optimizer=optimizer, progress=vars(progress))
-            record_watch(run, ema.module, val, watched, preprocessing, accelerator.device, epoch + 1)
-            status = replace(status, epoch=epoch + 1, best=progress.best)
-            run.write_status(status)
-            display.line(
-                f"epoch {epoch + 1}/{recipe.epochs}: train loss {np.mean(losses):.3f}, val loss {scores['val_loss']:.3f}, "
-                f"balanced accuracy {scores['balanced_accuracy']:.3f} (best {progress.best:.3f})"
+                save_state(
+                    run.checkpoints / "best.safetensors", parts={"ema": ema.module}, progress=asdict(progress)
+                )
+            save_state(
+                run.checkpoints / "last.safetensors",
+                parts=state,
+                optimizer=optimizer,
+                progress=asdict(progress),
             )
+            record_watch(run, ema.module, feed, watched, accelerator.device, epoch + 1)
+            journal.end_epoch(progress, scores)
         if recipe.patience and progress.epoch - progress.best_epoch >= recipe.patience:
             display.line(f"No better validation for {recipe.patience} epochs: stopping.")
             break
     return progress
 
 
+class Journal:
+    """What a run tells of itself while it trains: events, status and the progress bar. Only rank 0 writes."""
+
+    def __init__(
+        self,
+        run: RunFolder,
+        recipe: Recipe,
+        total_steps: int,
+        accelerator: Accelerator,
+        display: TerminalDisplay,
+    ) -> None:
+        self._run = run
+        self._recipe = recipe
+        self._world = accelerator.num_processes
+        self._writes = accelerator.is_main_process
+        self._display = display
+        self._status = Status.starting(total_steps)
+        self._write_status()
+
+    def start_epoch(self, epoch: int) -> None:
+        """Begin counting an epoch (0-based)."""
+        self._epoch = epoch + 1
+        self._started = time.monotonic()
+        self._waited_s = 0.0
+        self._losses: list[float] = []
+
+    def step(self, progress: Progress, loss: float, learning_rate: float, waited_s: float) -> None:
+        """Count one step; every tenth is logged. Refuses a loss that is not finite."""
+        if not np.isfinite(loss):
+            raise RunError(
+                f"The loss is {loss} at step {progress.step}. Lower the learning rate and train again."
+            )
+        self._losses.append(loss)
+        self._waited_s += waited_s
+        if not self._writes or progress.step % LOG_EVERY_STEPS:
+            return
+        elapsed_s = time.monotonic() - self._started
+        images_per_s = len(self._losses) * self._recipe.batch_size * self._world / elapsed_s
+        recent = float(np.mean(self._losses[-LOG_EVERY_STEPS:]))
+        self._run.append(
+            {
+                "kind": "step",
+                "step": progress.step,
+                "epoch": self._epoch,
+                "loss": recent,
+                "learning_rate": learning_rate,
+                "images_per_s": images_per_s,
+                "wait_share": self._waited_s / elapsed_s,
+                "memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            }
+        )
+        self._status = replace(self._status, step=progress.step, epoch=self._epoch)
+        self._write_status()
+        self._display.step(
+            progress.step, self._status.total_steps, f"loss {recent:.3f}, {images_per_s:.0f} images/s"
+        )
+
+    def end_epoch(self, progress: Progress, scores: dict[str, Any]) -> None:
+        """Log what an epoch came to."""
+        train_loss = float(np.mean(self._losses))
+        self._run.append(
+            {
+                "kind": "epoch",
+                "epoch": progress.epoch,
+                "step": progress.step,
+                "train_loss": train_loss,
+                "train_size_px": self._recipe.train_size(progress.epoch - 1),
+                "elapsed_s": progress.elapsed_s,
+                "images": progress.images,
+                **scores,
+            }
+        )
+        self._status = replace(self._status, step=progress.step, epoch=progress.epoch, best=progress.best)
+        self._write_status()
+        self._display.line(
+            f"epoch {progress.epoch}/{self._recipe.epochs}: train loss {train_loss:.3f}, "
+            f"val loss {scores['val_loss']:.3f}, balanced accuracy {scores['balanced_accuracy']:.3f} "
+            f"(best {progress.best:.3f} in epoch {progress.best_epoch})"
+        )
+
+    def _write_status(self) -> None:
+        if self._writes:
+            self._run.write_status(self._status)
+
+
 class Criterion:
     """The training loss: weighted cross-entropy, with the recipe's mixing and logit adjustment."""
 
-    def __init__(self, recipe: Recipe, prior: np.ndarray, device: torch.device) -> None:
+    def __init__(self, recipe: Recipe, frequencies: np.ndarray, device: torch.device) -> None:
+        prior = torch.tensor(
+            drawn_frequencies(frequencies, recipe.balance), dtype=torch.float32, device=device
+        )
         self.smoothing = recipe.regularise.label_smoothing
-        self.shift = recipe.balance.logit_adjustment * torch.log(torch.tensor(prior, dtype=torch.float32, device=device))
+        self.shift = recipe.balance.logit_adjustment * prior.log()
         mixes: list[v2.Transform] = []
         if recipe.regularise.mixup:
             mixes.append(v2.MixUp(alpha=recipe.regularise.mixup, num_classes=len(CODES)))
@@ -179,14 +228,16 @@ class Criterion:
             mixes.append(v2.CutMix(alpha=recipe.regularise.cutmix, num_classes=len(CODES)))
         self.mix = v2.RandomChoice(mixes) if mixes else None
 
-    def __call__(self, model: Any, pixels: Tensor, facts: Tensor, truth: Tensor, weights: Tensor) -> Tensor:
+    def __call__(
+        self, model: nn.Module, inputs: Tensor, facts: Tensor, truth: Tensor, weights: Tensor
+    ) -> Tensor:
         """Return the mean loss of a batch, a scalar in float32."""
-        device = pixels.device
+        device = inputs.device
         facts, target, weights = facts.to(device), truth.to(device), weights.to(device, torch.float32)
         if self.mix is not None:
-            pixels, target = self.mix(pixels, target)
+            inputs, target = self.mix(inputs, target)
             facts = torch.full_like(facts, torch.nan)  # a mixed picture has no one patient
-        logits = model(pixels, facts).float() + self.shift
+        logits = model(inputs, facts).float() + self.shift
         losses = F.cross_entropy(logits, target, reduction="none", label_smoothing=self.smoothing)
         return (losses * weights).mean()
 
@@ -214,7 +265,9 @@ def parameter_groups(network: AdditiveNetwork, config: OptimizerConfig) -> list[
     ]
 
 
-def set_learning_rate(optimizer: torch.optim.Optimizer, recipe: Recipe, step: int, steps_per_epoch: int) -> None:
+def set_learning_rate(
+    optimizer: torch.optim.Optimizer, recipe: Recipe, step: int, steps_per_epoch: int
+) -> None:
     """Linear warm-up, then a cosine to zero over the rest of the run."""
     warmup = recipe.optimizer.warmup_epochs * steps_per_epoch
     total = recipe.epochs * steps_per_epoch
@@ -226,32 +279,24 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, recipe: Recipe, step: in
         group["lr"] = group["base_lr"] * factor
 
 
-def normalise(pictures: Tensor, preprocessing: Preprocessing, device: torch.device) -> Tensor:
-    """Turn uint8 (N, 3, H, W) into network input on the device; the same arithmetic as `Preprocessing.normalise`."""
-    pixels = pictures.to(device, torch.float32, memory_format=torch.channels_last)
-    if preprocessing.gray:
-        pixels = v2.functional.rgb_to_grayscale(pixels, num_output_channels=3)
-    mean = torch.tensor(preprocessing.mean, device=device).view(1, 3, 1, 1) * 255
-    std = torch.tensor(preprocessing.std, device=device).view(1, 3, 1, 1) * 255
-    return (pixels - mean) / std
-
-
-def predict_part(network: AdditiveNetwork, part: Part, preprocessing: Preprocessing, accelerator: Accelerator) -> np.ndarray:
-    """Return logits (N, 7) of a whole part with facts; processes share the work and all get the whole."""
+def predict_val(network: AdditiveNetwork, feed: Feed, accelerator: Accelerator) -> np.ndarray:
+    """Return logits (N, 7) of the validation part with facts; processes share the work and all get the whole."""
     network.eval()
+    module = feed.module(network)
     found = []
-    shares = batches_of(part, 32, rank=accelerator.process_index, world=accelerator.num_processes)
     with torch.no_grad():
-        for positions, pictures in shares:
-            pixels = normalise(pictures.permute(0, 3, 1, 2), preprocessing, accelerator.device)
+        for positions, inputs in feed.validation(
+            rank=accelerator.process_index, world=accelerator.num_processes
+        ):
+            facts = torch.from_numpy(feed.val.facts[positions]).to(accelerator.device)
             with accelerator.autocast():
-                logits = network(pixels, torch.from_numpy(part.facts[positions]).to(accelerator.device))
+                logits = module(feed.inputs(inputs, accelerator.device), facts)
             found.append((positions, logits.float().cpu().numpy()))
     everything = gather_object(found) if accelerator.num_processes > 1 else found
-    logits = np.empty((len(part), len(CODES)), dtype=np.float32)
+    together = np.empty((len(feed.val), len(CODES)), dtype=np.float32)
     for positions, values in everything:
-        logits[positions] = values
-    return logits
+        together[positions] = values
+    return together
 
 
 def score(truth: np.ndarray, logits: np.ndarray) -> dict[str, Any]:
@@ -273,19 +318,19 @@ def score(truth: np.ndarray, logits: np.ndarray) -> dict[str, Any]:
     }
 
 
-def timed(loader: Iterable[list[Tensor]]) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor, float]]:
+def timed(batches: Batches) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor, float]]:
     """Yield batches with the seconds the step waited for each."""
-    batches = iter(loader)
+    iterator = iter(batches)
     while True:
         asked = time.monotonic()
-        try:
-            pictures, facts, truth, weights = next(batches)
-        except StopIteration:
+        batch = next(iterator, None)
+        if batch is None:
             return
-        yield pictures, facts, truth, weights, time.monotonic() - asked
+        inputs, facts, truth, weights = batch
+        yield inputs, facts, truth, weights, time.monotonic() - asked
 
 
-def watch_positions(val: Part, *, seed: int, count: int = 12) -> np.ndarray:
+def watch_positions(val: Part, *, seed: int, count: int = WATCHED) -> np.ndarray:
     """Return the positions of the watch images: one of each diagnosis there is, then more, one a lesion."""
     firsts = val.metadata.groupby("lesion_id", sort=True).head(1).index.to_numpy()
     shuffled = np.random.default_rng(seed).permutation(firsts)
@@ -296,24 +341,19 @@ def watch_positions(val: Part, *, seed: int, count: int = 12) -> np.ndarray:
 def record_watch(
     run: RunFolder,
     network: AdditiveNetwork,
-    val: Part,
+    feed: Feed,
     positions: np.ndarray,
-    preprocessing: Preprocessing,
     device: torch.device,
     epoch: int,
 ) -> None:
     """Write what the network makes of the watch images now: maps (12, 7, h, w) and logits, in half precision."""
-    pictures = torch.from_numpy(np.stack([val.store.pixels[row] for row in val.rows[positions]]))
+    network.eval()
     with torch.no_grad():
-        evidence = network.look(normalise(pictures.permute(0, 3, 1, 2), preprocessing, device))
+        evidence = network.look(feed.pictures(positions, device))
     np.savez_compressed(
         run.watch / f"epoch_{epoch:04d}.npz",
-        image_ids=val.metadata["image_id"].to_numpy(dtype=str)[positions],
-        truth=val.truth[positions],
+        image_ids=feed.val.metadata["image_id"].to_numpy(dtype=str)[positions],
+        truth=feed.val.truth[positions],
         maps=evidence.maps.cpu().numpy().astype(np.float16),
         logits=evidence.logits.cpu().numpy().astype(np.float32),
     )
-
-
-def _no_moments() -> torch.optim.Optimizer:
-    return torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.0)

@@ -138,7 +138,9 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as problem:
         known = ", ".join(available_recipes())
-        raise RecipeError(f"There is no recipe {name_or_path!r}; there are {known}, or give a TOML file.") from problem
+        raise RecipeError(
+            f"There is no recipe {name_or_path!r}; there are {known}, or give a TOML file."
+        ) from problem
     except tomllib.TOMLDecodeError as problem:
         raise RecipeError(f"{path.name} is not TOML: {problem}.") from problem
     for override in overrides:
@@ -155,7 +157,9 @@ def recipe_from(values: dict[str, Any], source: str) -> Recipe:
         where = ".".join(str(part) for part in first["loc"])
         raise RecipeError(f"{source}: {where or 'the recipe'}: {first['msg']}.") from problem
     if recipe.model not in MODELS:
-        raise RecipeError(f"{source}: model {recipe.model!r} is not known; expected one of {', '.join(MODELS)}.")
+        raise RecipeError(
+            f"{source}: model {recipe.model!r} is not known; expected one of {', '.join(MODELS)}."
+        )
     return recipe
 
 

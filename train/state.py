@@ -16,10 +16,18 @@ from torch import Tensor, nn
 from core.errors import RunError
 
 
-def save_state(path: Path, *, parts: dict[str, nn.Module], optimizer: torch.optim.Optimizer, progress: dict[str, Any]) -> None:
+def save_state(
+    path: Path,
+    *,
+    parts: dict[str, nn.Module],
+    progress: dict[str, Any],
+    optimizer: torch.optim.Optimizer | None = None,
+) -> None:
     """Write modules, optimizer moments and progress; a reader sees the old file or the new one, whole."""
-    tensors = {f"{name}.{key}": value for name, module in parts.items() for key, value in module.state_dict().items()}
-    for index, moments in optimizer.state_dict()["state"].items():
+    tensors = {
+        f"{name}.{key}": value for name, module in parts.items() for key, value in module.state_dict().items()
+    }
+    for index, moments in (optimizer.state_dict()["state"] if optimizer else {}).items():
         tensors |= {f"optimizer.{index}.{key}": torch.as_tensor(value) for key, value in moments.items()}
     contiguous = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
     temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
@@ -27,7 +35,9 @@ def save_state(path: Path, *, parts: dict[str, nn.Module], optimizer: torch.opti
     temporary.replace(path)
 
 
-def load_state(path: Path, *, parts: dict[str, nn.Module], optimizer: torch.optim.Optimizer | None = None) -> dict[str, Any]:
+def load_state(
+    path: Path, *, parts: dict[str, nn.Module], optimizer: torch.optim.Optimizer | None = None
+) -> dict[str, Any]:
     """Load what `save_state` wrote into modules and optimizer; returns the progress.
 
     Raises:
@@ -58,4 +68,6 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 
 def _below(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
-    return {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}
+    return {
+        key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")
+    }

@@ -143,5 +143,7 @@ class Split:
         except (OSError, ValueError, KeyError) as problem:
             raise SplitError(f"{path.name} is not a split manifest ({problem}).") from problem
         if actual != claimed:
-            raise SplitError(f"{path.name} was altered: its pictures give hash {actual[:12]}, not {claimed[:12]}.")
+            raise SplitError(
+                f"{path.name} was altered: its pictures give hash {actual[:12]}, not {claimed[:12]}."
+            )
         return split

@@ -103,7 +103,10 @@ def _build(
             os.posix_fallocate(file.fileno(), 0, max(1, int(np.prod(shape, dtype=np.int64))))
     done, unreadable = _read_log(done_log)
     starts = [start for start in range(0, len(paths), _CHUNK) if start not in done]
-    jobs = [(start, [str(path) for path in paths[start : start + _CHUNK]], str(partial), shape) for start in starts]
+    jobs = [
+        (start, [str(path) for path in paths[start : start + _CHUNK]], str(partial), shape)
+        for start in starts
+    ]
     finished = len(paths) - sum(len(job[1]) for job in jobs)
     with done_log.open("a", encoding="utf-8") as log:
         for start, failures in _run(jobs, workers):
@@ -171,5 +174,7 @@ def _load(folder: Path, size: tuple[int, int]) -> ImageStore:
         shape = (len(names), *size, 3)
         pixels = np.memmap(folder / "pixels.u8", dtype=np.uint8, mode="r", shape=shape)
     except (OSError, ValueError, KeyError) as problem:
-        raise StoreError(f"The image store at {folder} is damaged ({problem}). Delete that folder: it is rebuilt.") from problem
+        raise StoreError(
+            f"The image store at {folder} is damaged ({problem}). Delete that folder: it is rebuilt."
+        ) from problem
     return ImageStore(pixels, names, summary["unreadable"])

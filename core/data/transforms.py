@@ -65,11 +65,15 @@ def augmentation(config: AugmentConfig, size: int) -> v2.Transform:
         steps.append(QuarterTurn())
     if config.affine_share and (config.rotate_degrees or config.shear_degrees):
         affine = v2.RandomAffine(
-            config.rotate_degrees, shear=config.shear_degrees or None, interpolation=InterpolationMode.BILINEAR
+            config.rotate_degrees,
+            shear=config.shear_degrees or None,
+            interpolation=InterpolationMode.BILINEAR,
         )
         steps.append(v2.RandomApply([affine], config.affine_share))
     if config.brightness or config.contrast or config.saturation or config.hue:
-        steps.append(v2.ColorJitter(config.brightness, config.contrast, config.saturation, config.hue or None))
+        steps.append(
+            v2.ColorJitter(config.brightness, config.contrast, config.saturation, config.hue or None)
+        )
     if config.gray_share:
         steps.append(v2.RandomGrayscale(config.gray_share))
     if config.erase_share:

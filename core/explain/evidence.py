@@ -35,7 +35,12 @@ class Evidence:
     @property
     def logits(self) -> np.ndarray:
         """The sum of everything, shape (7,)."""
-        return self.bias + self.picture + sum(self.facts.values(), start=np.zeros_like(self.bias)) + self.remainder
+        return (
+            self.bias
+            + self.picture
+            + sum(self.facts.values(), start=np.zeros_like(self.bias))
+            + self.remainder
+        )
 
     @property
     def scale(self) -> float:

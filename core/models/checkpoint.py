@@ -137,14 +137,19 @@ def save_checkpoint(
     extras = {f"facts.{key}": value.contiguous() for key, value in halved.facts.state_dict().items()}
     extras["golden.pixels"] = torch.from_numpy(np.array(golden))
     if statistics is not None:
-        extras |= {f"statistics.{key}": torch.tensor(value, dtype=torch.float32) for key, value in vars(statistics).items()}
+        extras |= {
+            f"statistics.{key}": torch.tensor(value, dtype=torch.float32)
+            for key, value in vars(statistics).items()
+        }
         extras["statistics.axes"] = extras["statistics.axes"].half()
     save_file(extras, folder / EXTRAS_FILE)
     (folder / CARD_FILE).write_text(card, encoding="utf-8")
     logits = _golden_logits(halved.float(), preprocessing, golden)
     whole = replace(manifest, golden_logits=tuple(float(value) for value in logits))
     temporary = folder / f"{MANIFEST_FILE}.partial"
-    temporary.write_text(json.dumps(_MANIFEST.dump_python(whole, mode="json"), indent=1) + "\n", encoding="utf-8")
+    temporary.write_text(
+        json.dumps(_MANIFEST.dump_python(whole, mode="json"), indent=1) + "\n", encoding="utf-8"
+    )
     temporary.replace(folder / MANIFEST_FILE)
     return whole
 
@@ -163,9 +168,13 @@ def read_manifest(folder: Path) -> Manifest:
             "Fetch or train it again."
         ) from problem
     except (OSError, ValueError) as problem:
-        raise BrokenCheckpoint(f"{folder.name}/{MANIFEST_FILE} cannot be read ({problem}). Fetch it again.") from problem
+        raise BrokenCheckpoint(
+            f"{folder.name}/{MANIFEST_FILE} cannot be read ({problem}). Fetch it again."
+        ) from problem
     if not isinstance(stored, dict) or stored.get("format") != FORMAT:
-        raise BrokenCheckpoint(f"{folder.name}/{MANIFEST_FILE} has another format than {FORMAT}. Update LesionLens.")
+        raise BrokenCheckpoint(
+            f"{folder.name}/{MANIFEST_FILE} has another format than {FORMAT}. Update LesionLens."
+        )
     try:
         manifest = _MANIFEST.validate_python(stored)
     except ValidationError as problem:
@@ -178,7 +187,9 @@ def read_manifest(folder: Path) -> Manifest:
             f"{', '.join(CODES)}. Its answers would go to the wrong diagnoses, so it is not used."
         )
     if manifest.model not in MODELS:
-        raise BrokenCheckpoint(f"Checkpoint {manifest.name} is a {manifest.model!r}; this LesionLens knows {', '.join(MODELS)}.")
+        raise BrokenCheckpoint(
+            f"Checkpoint {manifest.name} is a {manifest.model!r}; this LesionLens knows {', '.join(MODELS)}."
+        )
     return manifest
 
 
@@ -199,10 +210,14 @@ def load_checkpoint(folder: Path, *, reference: str | None = None) -> Checkpoint
         statistics = _statistics(_below(extras, "statistics."))
     except (OSError, SafetensorError, RuntimeError, KeyError) as problem:
         reason = str(problem).strip().splitlines()[0]
-        raise BrokenCheckpoint(f"Checkpoint {manifest.name} is incomplete or altered ({reason}). Fetch or train it again.") from problem
+        raise BrokenCheckpoint(
+            f"Checkpoint {manifest.name} is incomplete or altered ({reason}). Fetch or train it again."
+        ) from problem
     network.eval().requires_grad_(requires_grad=False)
     network.to(memory_format=torch.channels_last)
-    difference = np.abs(_golden_logits(network, manifest.preprocessing, golden) - np.array(manifest.golden_logits)).max()
+    difference = np.abs(
+        _golden_logits(network, manifest.preprocessing, golden) - np.array(manifest.golden_logits)
+    ).max()
     if not difference < GOLDEN_TOLERANCE:
         raise BrokenCheckpoint(
             f"Checkpoint {manifest.name} does not answer as it did when it was saved: its golden logits are off by "

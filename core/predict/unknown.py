@@ -58,7 +58,13 @@ class FeatureStatistics:
         rest = max(float(variances[:-count].mean()), 1e-9)
         main = np.maximum(variances[: -count - 1 : -1], rest)
         unlimited = cls(mean, vectors[:, : -count - 1 : -1].T.copy(), main, rest, 1.0)
-        return cls(unlimited.mean, unlimited.axes, main, rest, float(np.quantile(unlimited.distance(val), VAL_QUANTILE)))
+        return cls(
+            unlimited.mean,
+            unlimited.axes,
+            main,
+            rest,
+            float(np.quantile(unlimited.distance(val), VAL_QUANTILE)),
+        )
 
     def distance(self, features: np.ndarray) -> np.ndarray:
         """Return the Mahalanobis distance, relative to the limit, of features (..., K)."""

@@ -1,12 +1,12 @@
 """A run folder: written by one trainer, read by anyone, also while it is being written.
 
-    config.json     the whole recipe and where everything came from
-    split.csv       the split manifest
-    events.jsonl    one JSON object a line, appended in one write
-    status.json     state, process, heartbeat, step; replaced atomically
-    log.txt         what the trainer printed
-    checkpoints/    resumable training states, rotated
-    watch/          the watch images, per epoch
+config.json     the whole recipe and where everything came from
+split.csv       the split manifest
+events.jsonl    one JSON object a line, appended in one write
+status.json     state, process, heartbeat, step; replaced atomically
+log.txt         what the trainer printed
+checkpoints/    resumable training states, rotated
+watch/          the watch images, per epoch
 """
 
 import json

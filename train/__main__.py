@@ -1,0 +1,250 @@
+"""The command line: `python -m train --help`."""
+
+import sys
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from core.errors import LesionLensError
+from train.display import TerminalDisplay
+from train.recipe import available_recipes
+
+app = typer.Typer(
+    help="Train, measure and use skin-lesion classifiers on HAM10000 and data like it.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+# Imports of torch take seconds: each command imports what it runs, so --help answers at once.
+
+DataOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data", help="The dataset folder, any known layout. Default: the setting LESIONLENS_DATA."
+    ),
+]
+CheckpointOption = Annotated[
+    str, typer.Option("--checkpoint", help="bundled:NAME, local:FOLDER or hf:OWNER/NAME[@REVISION].")
+]
+WorkersOption = Annotated[int, typer.Option(min=0, help="Processes that decode pictures.")]
+
+
+class SplitName(StrEnum):
+    """Parts of a split."""
+
+    train = "train"
+    val = "val"
+    test = "test"
+
+
+class Prior(StrEnum):
+    """Which mix of diagnoses probabilities are meant for."""
+
+    data = "data"
+    balanced = "balanced"
+
+
+class Views(StrEnum):
+    """How many orientations of a picture are averaged."""
+
+    one = "1"
+    four = "4"
+    eight = "8"
+
+
+@app.command()
+def recipes() -> None:
+    """List the recipes that come with LesionLens, each with its purpose."""
+    for name, path in available_recipes().items():
+        purpose = path.read_text(encoding="utf-8").splitlines()[0].removeprefix("# Purpose: ")
+        typer.echo(f"{name:12} {purpose}")
+
+
+@app.command()
+def fit(
+    recipe: Annotated[str, typer.Argument(help="A recipe's name (see `recipes`), or a TOML file.")],
+    data: DataOption = None,
+    run: Annotated[
+        str | None, typer.Option("--run", help="The run's name. Default: recipe and time.")
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", help="Override a value, e.g. --set epochs=3 --set optimizer.learning_rate=1e-4"
+        ),
+    ] = None,
+) -> None:
+    """Train a recipe on a dataset, then calibrate on val and measure on test.
+
+    The run folder then holds the checkpoint (`checkpoint/`) and its evaluation (`evaluation/`).
+    """
+    from train.fit import start
+    from train.recipe import load_recipe
+
+    display = TerminalDisplay()
+    chosen = load_recipe(recipe, overrides or [])
+    folder = start(
+        chosen, _data_dir(data), run or f"{Path(recipe).stem}-{datetime.now():%Y%m%d-%H%M%S}", display
+    )
+    _finish(folder.path.name, None, None, display)
+
+
+@app.command()
+def resume(run: Annotated[str, typer.Argument(help="The run's name.")]) -> None:
+    """Go on with a run that was stopped or killed, from its last whole epoch."""
+    from train.fit import resume as resume_run
+
+    display = TerminalDisplay()
+    folder = resume_run(run, display)
+    _finish(folder.path.name, None, None, display)
+
+
+@app.command()
+def finish(
+    run: Annotated[str, typer.Argument(help="The run's name.")],
+    data: DataOption = None,
+    out: Annotated[Path | None, typer.Option(help="Where to write. Default: the run's own folder.")] = None,
+) -> None:
+    """Make a checkpoint of a run's best weights so far: calibrated on val, measured on test."""
+    _finish(run, data, out, TerminalDisplay())
+
+
+@app.command()
+def evaluate(
+    checkpoint: CheckpointOption,
+    data: DataOption = None,
+    split: Annotated[SplitName, typer.Option(help="Which part.")] = SplitName.test,
+    out: Annotated[Path | None, typer.Option(help="Write the evaluation artifact into this folder.")] = None,
+    views: Annotated[Views, typer.Option(help="Orientations to average.")] = Views.one,
+    workers: WorkersOption = 1,
+) -> None:
+    """Measure a checkpoint on its own split, with 95 % intervals over lesions."""
+    from core.data.readers import read_dataset
+    from core.data.splits import Split
+    from train.evaluate import evaluate_checkpoint
+
+    loaded = _load(checkpoint)
+    metadata = read_dataset(_data_dir(data))
+    display = TerminalDisplay()
+    evaluation = evaluate_checkpoint(
+        loaded,
+        metadata,
+        Split.of(metadata, seed=int(loaded.manifest.recipe.get("seed", 0))),
+        split.value,
+        name=loaded.manifest.name,
+        views=int(views.value),
+        workers=workers,
+        progress=display.counting(split.value),
+    )
+    _print_metrics(evaluation)
+    if out is not None:
+        evaluation.save(out)
+        typer.echo(f"Written to {out}")
+
+
+@app.command()
+def score(
+    checkpoint: CheckpointOption,
+    images: Annotated[Path, typer.Option(help="A folder of pictures.")],
+    out: Annotated[Path, typer.Option(help="The CSV to write: image,MEL,NV,BCC,AKIEC,BKL,DF,VASC.")],
+    metadata: Annotated[
+        Path | None, typer.Option(help="A CSV of facts: image_id, and any of age, sex, localization.")
+    ] = None,
+    prior: Annotated[
+        Prior, typer.Option(help="The mix of diagnoses the probabilities are for: HAM10000's, or all alike.")
+    ] = Prior.data,
+    views: Annotated[Views, typer.Option(help="Orientations to average.")] = Views.four,
+    workers: WorkersOption = 1,
+) -> None:
+    """Answer a folder of pictures; exit code 3 says that some could not be read."""
+    from train.score import score_folder
+
+    scored = score_folder(
+        _load(checkpoint),
+        images,
+        out,
+        metadata=metadata,
+        prior=prior.value,
+        views=int(views.value),
+        workers=workers,
+        progress=TerminalDisplay().counting("pictures"),
+    )
+    typer.echo(f"{scored.answered} pictures answered, {scored.with_facts} of them with facts: {out}")
+    for name, reason in scored.unreadable.items():
+        typer.echo(f"skipped {name}: {reason}", err=True)
+    if scored.unreadable:
+        raise typer.Exit(3)
+
+
+def _finish(run: str, data: Path | None, out: Path | None, display: TerminalDisplay) -> None:
+    from accelerate import PartialState
+
+    from core.runs.folder import RunFolder
+    from core.settings import settings
+    from train.finish import finish_run
+
+    if not PartialState().is_main_process:
+        return
+    folder = RunFolder.open(settings().runs_dir, run)
+    target = out or folder.path / "checkpoint"
+    _, evaluation = finish_run(
+        folder,
+        target,
+        name=target.name if out else folder.path.name,
+        data_dir=data,
+        progress=display.counting,
+    )
+    evaluation.save(folder.path / "evaluation")
+    _print_metrics(evaluation)
+    typer.echo(f"Checkpoint: {target}\nUse it with --checkpoint local:{target}")
+
+
+def _load(reference: str):  # noqa: ANN202 - naming the type here would import torch for --help
+    from core.models.catalog import folder_of
+    from core.models.checkpoint import load_checkpoint
+    from core.models.reference import parse_reference
+    from core.settings import settings
+
+    folder = folder_of(
+        parse_reference(reference),
+        token=settings().hub_token,
+        timeout_s=settings().hub_timeout_s,
+        progress=TerminalDisplay().counting("download"),
+    )
+    return load_checkpoint(folder, reference=reference)
+
+
+def _data_dir(given: Path | None) -> Path:
+    from core.settings import settings
+
+    folder = given or settings().data_dir
+    if folder is None:
+        raise typer.BadParameter("no dataset folder; give --data DIR or set LESIONLENS_DATA")
+    return folder
+
+
+def _print_metrics(evaluation) -> None:  # noqa: ANN001 - as above
+    typer.echo(
+        f"{evaluation.name} on {evaluation.split}: {evaluation.n_images} pictures, {evaluation.views} view(s)"
+    )
+    for name, interval in evaluation.metrics.items():
+        typer.echo(
+            f"  {name:34} {interval.value:.3f}  ({interval.low:.3f} to {interval.high:.3f}, n = {interval.n})"
+        )
+
+
+def main() -> None:
+    """Run the command line; a problem a person can mend is one sentence, anything else a traceback."""
+    try:
+        app()
+    except LesionLensError as problem:
+        sys.exit(f"{problem}")
+
+
+if __name__ == "__main__":
+    main()

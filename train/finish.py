@@ -1,0 +1,154 @@
+"""From a trained run to a checkpoint: choose on val, measure on test, write the folder.
+
+Three things are fitted, all on val: the temperature, the operating points, and the power of the balanced
+prior. Test pictures are only counted.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pandas as pd
+import torch
+
+from core.data.facts import encode_metadata
+from core.data.readers import read_dataset
+from core.data.splits import Split
+from core.data.synthetic import draw_lesion
+from core.evaluate.artifact import Evaluation
+from core.labels import CODES
+from core.models.checkpoint import Checkpoint, Manifest, load_checkpoint, save_checkpoint
+from core.models.network import AdditiveNetwork, build_network
+from core.predict.calibration import choose_prior_power, fit_operating_points, fit_temperature, softmax
+from core.predict.unknown import FeatureStatistics
+from core.runs.folder import RunFolder
+from train.card import model_card
+from train.data import drawn_frequencies
+from train.evaluate import evaluate_checkpoint
+from train.fit import Plan, truth_of
+from train.predicting import Predicted, predict_pictures
+from train.state import load_state
+
+# Enough to know where features lie: the statistics have 64 axes.
+STATISTICS_PICTURES: Final = 3000
+
+DATA: Final = "HAM10000 (Tschandl et al., 2018), 80/10/10 by lesion"
+LICENCE: Final = "CC BY-NC 4.0: non-commercial use, as HAM10000"
+
+Progress = Callable[[str], Callable[[int, int], None]]
+"""Given a task's name, returns a callable (done, total)."""
+
+
+def finish_run(
+    run: RunFolder, out: Path, *, name: str, data_dir: Path | None = None, progress: Progress
+) -> tuple[Checkpoint, Evaluation]:
+    """Write a run's best weights as a checkpoint folder, with everything measured; returns it with its test artifact.
+
+    data_dir: where the dataset lies now, if it has moved since training.
+
+    Raises:
+        LesionLensError: the run has no best weights yet, or its data is not what it was.
+    """
+    plan = Plan.from_json(run.config())
+    metadata = read_dataset(data_dir or plan.data_dir)
+    split = Split.load(run.path / "split.csv")
+    network, trained = best_network(run, plan)
+    manifest = Manifest(
+        name=name,
+        about=plan.recipe.about,
+        model=plan.recipe.model,
+        labels=CODES,
+        preprocessing=plan.preprocessing,
+        uses_facts=plan.recipe.facts,
+        temperature=1.0,
+        class_frequencies=plan.class_frequencies,
+        balanced_power=1.0,
+        operating_points=(),
+        golden_logits=(),
+        split_hash=plan.split_hash,
+        data=DATA,
+        licence=LICENCE,
+        recipe=plan.recipe.to_json(),
+        training={
+            **trained,
+            "commit": plan.commit,
+            "started": plan.started,
+            "versions": plan.versions,
+            "weights": plan.provenance.detail,
+        },
+    )
+    network.eval().requires_grad_(requires_grad=False)
+    raw = Checkpoint("run:" + run.path.name, run.path, manifest, network, None)
+    val = _part(metadata, split, "val")
+    train = _part(metadata, split, "train").sample(frac=1, random_state=0).head(STATISTICS_PICTURES)
+    on_val = _predict(raw, val, progress("val"))
+    on_train = _predict(raw, train, progress("feature statistics"))
+    manifest = choose_on_val(manifest, on_val.logits, truth_of(val))
+    statistics = FeatureStatistics.fit(on_train.features, on_val.features)
+    golden = _golden(manifest, seed=plan.recipe.seed)
+
+    def save(measured: Manifest) -> Checkpoint:
+        save_checkpoint(
+            out, network, measured, golden=golden, statistics=statistics, card=model_card(measured)
+        )
+        return load_checkpoint(out, reference=f"bundled:{name}")
+
+    evaluation = evaluate_checkpoint(
+        save(manifest), metadata, split, "test", name=name, progress=progress("test")
+    )
+    metrics = {
+        metric: {
+            "value": interval.value,
+            "low": interval.low,
+            "high": interval.high,
+            "n_images": interval.n,
+            "n_lesions": interval.n_lesions,
+        }
+        for metric, interval in evaluation.metrics.items()
+    }
+    return save(replace(manifest, metrics=metrics)), evaluation
+
+
+def best_network(run: RunFolder, plan: Plan) -> tuple[AdditiveNetwork, dict[str, float]]:
+    """Return the run's best EMA weights, answering with HAM10000's own prior, and what training took.
+
+    Balanced drawing taught the network another prior than the data's. The difference is known exactly, so it
+    is put right in the bias, where the evidence shows it: log(data prior) - log(drawn prior).
+    """
+    network = build_network(plan.recipe.model)
+    stored = load_state(run.checkpoints / "best.safetensors", parts={"ema": network})
+    frequencies = np.array(plan.class_frequencies)
+    # With logit adjustment the loss already took (1 - tau) of the drawn prior away.
+    drawn = drawn_frequencies(frequencies, plan.recipe.balance) ** (1 - plan.recipe.balance.logit_adjustment)
+    with torch.no_grad():
+        network.backbone.get_classifier().bias += torch.from_numpy(np.log(frequencies / drawn)).float()
+    return network, {key: stored[key] for key in ("epoch", "images", "elapsed_s")}
+
+
+def choose_on_val(manifest: Manifest, logits: np.ndarray, truth: np.ndarray) -> Manifest:
+    """Return the manifest with temperature, operating points and balanced power, fitted on val logits (N, 7)."""
+    temperature = fit_temperature(logits, truth)
+    probabilities = softmax(logits, temperature)
+    return replace(
+        manifest,
+        temperature=temperature,
+        operating_points=fit_operating_points(probabilities, truth),
+        balanced_power=choose_prior_power(probabilities, truth, np.array(manifest.class_frequencies)),
+    )
+
+
+def _part(metadata: pd.DataFrame, split: Split, name: str) -> pd.DataFrame:
+    chosen = (split.of_images(metadata["image_id"]) == name) & metadata["image_path"].notna()
+    return metadata[chosen].reset_index(drop=True)
+
+
+def _predict(checkpoint: Checkpoint, part: pd.DataFrame, progress: Callable[[int, int], None]) -> Predicted:
+    paths = [Path(path) for path in part["image_path"]]
+    return predict_pictures(checkpoint, paths, encode_metadata(part), progress=progress)
+
+
+def _golden(manifest: Manifest, *, seed: int) -> np.ndarray:
+    """Return a drawn lesion as the network sees it: nobody's skin, so it may travel with the checkpoint."""
+    return manifest.preprocessing.fit(draw_lesion(seed, kind="mel"))
