@@ -7,7 +7,7 @@ from pages.ui import answers, checkpoints, details, frame, inputs
 
 reader = frame.page("Predict")
 
-with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
     source = inputs.choose_source()
     facts = inputs.ask_facts()
 
@@ -16,15 +16,16 @@ with asking:
     asked = inputs.choose_picture(source)
 
 with answering:
-    checkpoint = checkpoints.choose()
-    if checkpoint is None:
+    chosen = checkpoints.choose()
+    if chosen is None:
         st.stop()
     if asked is None:
         st.info("Bring a picture to get an answer.", icon=":material/add_photo_alternate:")
         st.stop()
-    prediction = checkpoints.ask(checkpoint, asked, facts)
-    if prediction is None:
+    checkpoint = checkpoints.load(chosen)
+    if checkpoint is None:
         st.stop()
+    prediction = checkpoints.ask(checkpoint, asked, facts)
     if not prediction.unknown.known:
         answers.draw_refusal(prediction, reader)
     else:

@@ -10,7 +10,7 @@ import streamlit as st
 from core import words
 from core.labels import BY_CODE, CODES, INDEX
 from core.words import Reader
-from pages.ui import charts
+from pages.ui import charts, notices
 
 if TYPE_CHECKING:
     from core.predict.predictor import Prediction
@@ -21,7 +21,7 @@ TOP: Final = "the most probable"
 def draw_refusal(prediction: "Prediction", reader: Reader) -> None:
     """Say that there is no answer, and why."""
     statement = words.refusal(prediction.unknown.reasons, reader)
-    st.warning(f"**{statement.headline}**\n\n{statement.body}", icon=":material/help:")
+    st.warning(f"**{statement.headline}**\n\n{notices.plain(statement.body)}", icon=":material/help:")
     st.markdown(words.SEE_A_DOCTOR)
 
 
@@ -37,12 +37,14 @@ def draw_reasons(prediction: "Prediction", reader: Reader) -> None:
     for column, name in zip(st.columns(2, gap="large"), reader.reasons, strict=True):
         with column:
             REASONS[name](prediction, code, reader)
+    if st.toggle("All seven maps, on the same scale", key="all_maps", bind="query-params"):
+        _draw_all_maps(prediction)
     _draw_sums(prediction)
 
 
 def choose_class(prediction: "Prediction") -> str:
     """Ask which diagnosis to explain; the most probable one until told otherwise."""
-    top = top_code(prediction)
+    top = prediction.top_code
     st.subheader("Why?", anchor=False)
     names = {BY_CODE[code].name: code for code in CODES}
     chosen = st.selectbox("Explain", [TOP, *names], key="explained", bind="query-params", width=380)
@@ -50,11 +52,6 @@ def choose_class(prediction: "Prediction") -> str:
     of_what = f"{BY_CODE[code].name}, {words.percent(float(prediction.probabilities[INDEX[code]]))}"
     st.caption(f"Explaining {of_what}" + (", the most probable diagnosis." if code == top else "."))
     return code
-
-
-def top_code(prediction: "Prediction") -> str:
-    """Return the most probable diagnosis."""
-    return CODES[int(np.argmax(prediction.probabilities))]
 
 
 def _draw_risk(prediction: "Prediction", reader: Reader) -> None:
@@ -65,7 +62,7 @@ def _draw_risk(prediction: "Prediction", reader: Reader) -> None:
         st.warning(text, icon=":material/priority_high:")
     else:
         st.info(text, icon=":material/visibility:")
-    if said := words.conflict(top_code(prediction), prediction.above_threshold):
+    if said := words.conflict(prediction.top_code, prediction.above_threshold):
         st.warning(said, icon=":material/compare_arrows:")
     st.plotly_chart(
         charts.malignancy(prediction.malignancy, point.threshold, above=prediction.above_threshold),
@@ -88,7 +85,9 @@ def _draw_probabilities(prediction: "Prediction", reader: Reader) -> None:
         config=charts.CONFIG,
         alt=f"Most probable: {BY_CODE[CODES[order[0]]].name}, {shares[0]}. The table below has all seven.",
     )
-    st.caption("▲ counts as malignant. Calibrated on validation pictures; the seven sum to 100 %.")
+    st.caption(
+        f"▲ counts as malignant. Calibrated on validation pictures; the seven sum to 100{words.NBSP}%."
+    )
     with st.expander("The seven as a table", icon=":material/table_rows:"):
         st.table(
             {
@@ -103,11 +102,10 @@ def _draw_probabilities(prediction: "Prediction", reader: Reader) -> None:
 def _draw_evidence(prediction: "Prediction", code: str, reader: Reader) -> None:
     st.markdown(f"#### {reader.evidence_title}")
     st.caption(reader.evidence_intro)
-    maps = prediction.evidence.maps
-    chosen = maps[INDEX[code]]
-    limit = float(np.abs(maps).max())
+    chosen = prediction.evidence.maps[INDEX[code]]
+    limit = prediction.evidence.scale
     opacity = _ask_opacity()
-    if chosen.max() <= 0:
+    if not prediction.evidence.has_positive(INDEX[code]):
         st.info(
             f"No positive evidence: no part of this picture speaks for {BY_CODE[code].name}.",
             icon=":material/do_not_disturb_on:",
@@ -121,12 +119,11 @@ def _draw_evidence(prediction: "Prediction", code: str, reader: Reader) -> None:
         alt=f"Evidence for {BY_CODE[code].name}. {charts.describe(chosen)}",
     )
     st.caption(charts.describe(chosen))
-    if st.toggle("All seven maps, on the same scale", key="all_maps", bind="query-params"):
-        _draw_all_maps(prediction, limit, opacity)
 
 
-def _draw_all_maps(prediction: "Prediction", limit: float, opacity: float) -> None:
-    with st.grid("auto", min_column_width=110, gap="small"):
+def _draw_all_maps(prediction: "Prediction") -> None:
+    limit, opacity = prediction.evidence.scale, float(st.session_state["opacity"]) / 100
+    with st.grid(4, min_column_width=150, gap="small"):
         for index, code in enumerate(CODES):
             evidence_map = prediction.evidence.maps[index]
             st.image(
@@ -147,7 +144,8 @@ def _ask_opacity() -> float:
 def _draw_sum(prediction: "Prediction", code: str, reader: Reader) -> None:
     st.markdown(f"#### {reader.sum_title}")
     st.caption(reader.sum_intro)
-    parts = charts.terms(prediction.evidence, INDEX[code])
+    terms = prediction.evidence.terms(INDEX[code])
+    parts = {words.term_name(term, reader): value for term, value in terms.items()}
     st.plotly_chart(
         charts.waterfall(parts, code),
         key="sum",
@@ -164,8 +162,9 @@ def _draw_sum(prediction: "Prediction", code: str, reader: Reader) -> None:
 def _draw_sums(prediction: "Prediction") -> None:
     with st.expander("All seven sums as a table, in logits", icon=":material/functions:"):
         table = pd.DataFrame(
-            {BY_CODE[code].name: charts.terms(prediction.evidence, INDEX[code]) for code in CODES}
-        ).T
+            [prediction.evidence.terms(INDEX[code]) for code in CODES],
+            index=[BY_CODE[code].name for code in CODES],
+        )
         table["sum"] = prediction.logits
         table["probability"] = prediction.probabilities
         table.index.name = "diagnosis"

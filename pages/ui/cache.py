@@ -71,7 +71,7 @@ def picture(
 
 
 @st.cache_resource(max_entries=2, show_spinner="Loading the checkpoint …")
-def checkpoint(folder: Path) -> "Checkpoint":
+def checkpoint(folder: Path, reference: str) -> "Checkpoint":
     """Return a checkpoint, loaded and verified once for all sessions.
 
     Raises:
@@ -79,16 +79,17 @@ def checkpoint(folder: Path) -> "Checkpoint":
     """
     from core.models.checkpoint import load_checkpoint
 
-    return load_checkpoint(folder)
+    return load_checkpoint(folder, reference=reference)
 
 
 @st.cache_resource(ttl=KEEP_PICTURES, max_entries=32, show_spinner="Looking at the picture …")
 def look(
-    folder: Path,
-    digest: str,  # noqa: ARG001 -- the key of the cache, with the folder
+    folder: Path,  # noqa: ARG001 -- the key of the cache, with the digest
+    digest: str,  # noqa: ARG001
+    _checkpoint: "Checkpoint",
     _pixels: np.ndarray,
 ) -> "Look":
     """Return what the network of a checkpoint makes of a picture, facts aside: the one pass through it."""
     from core.predict.predictor import look as look_at
 
-    return look_at(checkpoint(folder), _pixels)
+    return look_at(_checkpoint, _pixels)

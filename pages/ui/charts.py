@@ -1,7 +1,7 @@
 """Every figure of the app, as Plotly figures and overlays. Colours come from theme, words from core."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -12,9 +12,6 @@ from core.evaluate.intervals import Interval
 from core.labels import BY_CODE, CODES, INDEX
 from core.words import NOT_AVAILABLE, percent, short_name
 from pages.ui import theme
-
-if TYPE_CHECKING:
-    from core.explain.evidence import Evidence
 
 # Charts here are read, not zoomed: dragging must scroll a phone.
 CONFIG: Final = {"displayModeBar": False, "scrollZoom": False, "responsive": True}
@@ -113,12 +110,14 @@ def malignancy(probability: float, threshold: float, *, above: bool) -> go.Figur
         text=f"threshold {percent(threshold)}", x=threshold, y=0.42, yanchor="bottom",
         xanchor="right" if right_half else "left", showarrow=False,
     )  # fmt: skip
+    for share, anchor in ((0.0, "left"), (0.5, "center"), (1.0, "right")):
+        figure.add_annotation(
+            text=f"{share:.0%}", x=share, y=-0.4, xanchor=anchor, yanchor="top", showarrow=False
+        )
     figure.update_layout(barmode="overlay", height=84)
-    figure.update_xaxes(
-        range=[0, 1], tickvals=[0, 0.25, 0.5, 0.75, 1], tickformat=".0%", showgrid=False, zeroline=False
-    )
-    figure.update_yaxes(visible=False, range=[-0.45, 0.95])
-    return _plain(figure, bottom=22)
+    figure.update_xaxes(visible=False, range=[0, 1])
+    figure.update_yaxes(visible=False, range=[-1.05, 1.05])
+    return _plain(figure)
 
 
 def overlay(seen: np.ndarray, evidence_map: np.ndarray, *, limit: float, opacity: float) -> np.ndarray:
@@ -136,7 +135,7 @@ def overlay(seen: np.ndarray, evidence_map: np.ndarray, *, limit: float, opacity
     smooth = Image.fromarray(evidence_map.astype(np.float32)).resize(
         (width, height), Image.Resampling.BICUBIC
     )
-    strength = np.clip(np.asarray(smooth) / limit, -1, 1) if limit > 0 else np.zeros((height, width))
+    strength = np.clip(np.asarray(smooth) / limit, -1, 1)
     scale = np.array([[int(one[i : i + 2], 16) for i in (1, 3, 5)] for one in theme.diverging()])
     place = (strength + 1) / 2
     stops = np.linspace(0, 1, len(scale))
@@ -153,7 +152,6 @@ def evidence(painted: np.ndarray, evidence_map: np.ndarray, *, limit: float) -> 
     """
     height, width = painted.shape[:2]
     rows, columns = evidence_map.shape
-    limit = limit or 1.0
     figure = go.Figure()
     figure.add_layout_image(
         source=Image.fromarray(painted), x=0, y=0, sizex=width, sizey=height, xref="x", yref="y",
@@ -182,7 +180,7 @@ def evidence(painted: np.ndarray, evidence_map: np.ndarray, *, limit: float) -> 
     )  # fmt: skip
     figure.update_xaxes(visible=False, range=[0, width], constrain="domain")
     figure.update_yaxes(visible=False, range=[height, 0], scaleanchor="x", constrain="domain")
-    figure.update_layout(height=430)
+    figure.update_layout(height=round(390 * height / width) + 62)
     return _plain(figure, bottom=62)
 
 
@@ -209,25 +207,16 @@ def _place(down: float, right: float) -> str:
     return "centre" if (vertical, horizontal) == ("middle", "centre") else f"{vertical} {horizontal}"
 
 
-def spell(parts: pd.Series) -> str:
+def spell(terms: Mapping[str, float]) -> str:
     """Return the terms of a logit and their sum as one line."""
-    spelled = ", ".join(f"{name} {signed(value)}" for name, value in parts.items())
-    return f"{spelled}; sum {signed(float(parts.sum()))}"
+    spelled = ", ".join(f"{name} {signed(value)}" for name, value in terms.items())
+    return f"{spelled}; sum {signed(sum(terms.values()))}"
 
 
-def terms(evidence: "Evidence", index: int) -> pd.Series:
-    """Return what adds up to one class's logit, in order; the remainder only where there is one."""
-    parts = {"start": float(evidence.bias[index]), "picture": float(evidence.picture[index])}
-    parts |= {name: float(term[index]) for name, term in evidence.facts.items()}
-    if not evidence.exact or abs(float(evidence.remainder[index])) > 1e-4:
-        parts["remainder"] = float(evidence.remainder[index])
-    return pd.Series(parts, name="logits")
-
-
-def waterfall(parts: pd.Series, code: str) -> go.Figure:
+def waterfall(terms: Mapping[str, float], code: str) -> go.Figure:
     """Draw the terms of a logit as steps, and their sum."""
-    names = [*parts.index, "sum"]
-    steps = [*parts.tolist(), float(parts.sum())]
+    names = [*terms, "sum"]
+    steps = [*terms.values(), sum(terms.values())]
     scale = theme.diverging()
     ink = theme.colour("grayColor")
     figure = go.Figure(
@@ -235,7 +224,7 @@ def waterfall(parts: pd.Series, code: str) -> go.Figure:
             orientation="h",
             y=names,
             x=steps,
-            measure=["relative"] * len(parts) + ["total"],
+            measure=["relative"] * len(terms) + ["total"],
             text=[signed(step) for step in steps],
             textposition="outside",
             cliponaxis=False,
@@ -246,7 +235,7 @@ def waterfall(parts: pd.Series, code: str) -> go.Figure:
             hovertemplate="%{y}: %{text} logits<extra>" + BY_CODE[code].name + "</extra>",
         )
     )
-    edges = np.concatenate([[0.0], np.cumsum(parts.to_numpy())])
+    edges = np.concatenate([[0.0], np.cumsum(list(terms.values()))])
     low, high = float(edges.min()), float(edges.max())
     room = 0.18 * max(high - low, 0.1)
     figure.update_yaxes(autorange="reversed", tickfont_size=_LABEL_PX, ticksuffix="  ")

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.data.facts import Facts
-from core.errors import CheckpointError, LesionLensError
-from core.models.catalog import catalog, folder_of
+from core.errors import CheckpointError
+from core.models.catalog import bundled_names, catalog, folder_of
 from core.models.reference import Reference, parse_reference
 from core.settings import settings
-from pages.ui import cache
+from pages.ui import cache, notices
 from pages.ui.inputs import Asked
 
 if TYPE_CHECKING:
+    from core.models.checkpoint import Checkpoint
     from core.predict.predictor import Prediction
 
 
@@ -23,7 +24,6 @@ class Chosen:
     """A checkpoint that lies on this machine."""
 
     reference: Reference
-    title: str
     folder: Path
 
 
@@ -31,37 +31,50 @@ def choose() -> Chosen | None:
     """Ask which checkpoint shall answer, where there is a choice; None, and the reason shown, if none can."""
     try:
         default = parse_reference(settings().default_checkpoint)
-        titles = {default: str(default)} | {entry.reference: entry.title for entry in catalog()}
-        reference = _pick(titles)
-        return Chosen(reference, titles[reference], _folder(reference))
+        reference = _pick(list(dict.fromkeys([default, *_offered()])))
+        return Chosen(reference, _folder(reference))
     except CheckpointError as problem:
         st.error(
-            f"**There is no checkpoint to ask.** {problem}\n\nLESIONLENS_CHECKPOINT names one: "
-            "`bundled:name`, `local:folder` or `hf:owner/name`.",
+            f"**There is no checkpoint to ask.** {notices.plain(str(problem))}\n\n"
+            "LESIONLENS_CHECKPOINT names one: `bundled:name`, `local:folder` or `hf:owner/name`.",
             icon=":material/deployed_code_alert:",
         )
         return None
 
 
-def ask(checkpoint: Chosen, asked: Asked, facts: Facts) -> "Prediction | None":
-    """Return the answer; None, with the reason shown, where there is none.
+def load(chosen: Chosen) -> "Checkpoint | None":
+    """Return the loaded checkpoint; None, with the reason shown, where it cannot be used."""
+    try:
+        return cache.checkpoint(chosen.folder, str(chosen.reference))
+    except CheckpointError as problem:
+        notices.refuse(problem, icon=":material/deployed_code_alert:")
+        return None
+
+
+def ask(checkpoint: "Checkpoint", asked: Asked, facts: Facts) -> "Prediction":
+    """Return the answer.
 
     Only the picture's first look runs the network; changed facts are answered from what it saw.
     """
     from core.predict.predictor import answer
 
-    try:
-        loaded = cache.checkpoint(checkpoint.folder)
-        return answer(loaded, cache.look(checkpoint.folder, asked.digest, asked.pixels), facts)
-    except LesionLensError as problem:
-        st.error(str(problem), icon=":material/error:")
-        return None
+    looked = cache.look(checkpoint.folder, asked.digest, checkpoint, asked.pixels)
+    return answer(checkpoint, looked, facts)
 
 
-def _pick(titles: dict[Reference, str]) -> Reference:
-    if len(titles) == 1:
-        return next(iter(titles))
-    names = {str(reference): reference for reference in titles}
+def _offered() -> list[Reference]:
+    """Return the catalog's checkpoints, but no bundled one that this copy of the app came without."""
+    return [
+        entry.reference
+        for entry in catalog()
+        if entry.reference.kind != "bundled" or entry.reference.name in bundled_names()
+    ]
+
+
+def _pick(references: list[Reference]) -> Reference:
+    names = {str(reference): reference for reference in references}
+    if len(names) == 1:
+        return references[0]
     chosen = st.selectbox("Checkpoint", list(names), key="checkpoint", bind="query-params")
     return names[chosen]
 
@@ -90,5 +103,5 @@ def _folder(reference: Reference) -> Path:
         finally:
             bar.empty()
     if notice := pulled[reference].notice:
-        st.info(notice, icon=":material/cloud_off:")
+        st.info(notices.plain(notice), icon=":material/cloud_off:")
     return Path(pulled[reference].folder)

@@ -1,12 +1,14 @@
 """The parts of the Compare page."""
 
+from dataclasses import asdict
 from typing import Final
 
 import pandas as pd
 import streamlit as st
 
 from core.errors import EvaluationError
-from pages.ui import cache, charts
+from core.words import NOT_AVAILABLE
+from pages.ui import cache, charts, notices
 
 HEADLINES: Final[tuple[str, ...]] = (
     "balanced_accuracy",
@@ -30,13 +32,14 @@ def draw_evaluations() -> None:
         try:
             evaluation = cache.evaluation(folder)
         except EvaluationError as problem:
-            st.error(str(problem))
+            notices.refuse(problem)
             continue
-        st.subheader(evaluation.name, anchor=False)
+        st.subheader(notices.plain(evaluation.name), anchor=False)
         lesions = max((interval.n_lesions for interval in evaluation.metrics.values()), default=0)
         st.caption(
-            f"{evaluation.checkpoint} · {evaluation.split} · {evaluation.n_images:,} images of {lesions:,} "
-            f"lesions · {evaluation.views} view{'s' if evaluation.views > 1 else ''} a picture · "
+            f"{notices.plain(f'{evaluation.checkpoint} · {evaluation.split}')} · "
+            f"{evaluation.n_images:,} images of {lesions:,} lesions · "
+            f"{evaluation.views} view{'s' if evaluation.views > 1 else ''} a picture · "
             f"measured {evaluation.date[:10]}"
         )
         headlines = {name: evaluation.metrics[name] for name in HEADLINES if name in evaluation.metrics}
@@ -47,21 +50,22 @@ def draw_evaluations() -> None:
             alt="Headline metrics with 95 % intervals; the same numbers stand in the table below.",
         )
         with st.expander("All metrics, with n", icon=":material/table_rows:"):
-            st.dataframe(
-                pd.DataFrame(
-                    {
-                        "metric": list(evaluation.metrics),
-                        "value": [one.value for one in evaluation.metrics.values()],
-                        "low": [one.low for one in evaluation.metrics.values()],
-                        "high": [one.high for one in evaluation.metrics.values()],
-                        "images": [one.n for one in evaluation.metrics.values()],
-                        "lesions": [one.n_lesions for one in evaluation.metrics.values()],
-                    }
-                ),
-                hide_index=True,
-                column_config={
-                    name: st.column_config.NumberColumn(format="%.3f") for name in ("value", "low", "high")
-                },
-                placeholder="n/a",
+            metrics_table(
+                pd.DataFrame({name: asdict(one) for name, one in evaluation.metrics.items()}).T,
                 alt=f"All metrics of {evaluation.name} with intervals and n",
             )
+
+
+def metrics_table(metrics: pd.DataFrame, *, alt: str) -> None:
+    """Draw metrics, one a row: value, low and high, then how many pictures and lesions stand behind it."""
+    table = metrics.rename(columns={"n": "images", "n_images": "images", "n_lesions": "lesions"})
+    table.index = pd.Index(table.index.str.replace("_", " "), name="metric")
+    st.dataframe(
+        table.astype(float),
+        column_config={
+            name: st.column_config.NumberColumn(format="%.3f" if name in ("value", "low", "high") else "%d")
+            for name in table.columns
+        },
+        placeholder=NOT_AVAILABLE,
+        alt=alt,
+    )

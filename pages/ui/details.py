@@ -2,33 +2,73 @@
 
 from typing import TYPE_CHECKING
 
+import pandas as pd
 import streamlit as st
 
-from core.words import Reader
-from pages.ui.checkpoints import Chosen
+from core.words import ATTRIBUTION, Reader
+from pages.ui import notices
+from pages.ui.compare import metrics_table
 
 if TYPE_CHECKING:
+    from core.models.checkpoint import Checkpoint, Manifest
     from core.predict.predictor import Prediction
 
 
-def draw(checkpoint: Chosen, prediction: "Prediction", reader: Reader) -> None:
+def draw(checkpoint: "Checkpoint", prediction: "Prediction", reader: Reader) -> None:
     """Draw the details, open for those who read models for a living."""
-    open_at_first = reader.name == "ML"
+    at_once = reader.name == "ML"
     st.subheader("Behind the answer", anchor=False)
-    with st.expander("What the network saw", icon=":material/crop:", expanded=open_at_first):
-        height, width = prediction.seen.shape[:2]
-        st.image(
-            prediction.seen,
-            width=min(width, 320),
-            alt="The picture as the network saw it, cropped and resized",
+    with st.expander("What the network saw", icon=":material/crop:", expanded=at_once):
+        _draw_seen(prediction)
+    with st.expander(
+        f"The checkpoint: {notices.plain(checkpoint.manifest.name)}",
+        icon=":material/deployed_code:",
+        expanded=at_once,
+    ):
+        _draw_checkpoint(checkpoint.reference, checkpoint.manifest)
+    with st.expander("How long it took", icon=":material/timer:", expanded=at_once):
+        _draw_timings(prediction)
+
+
+def _draw_seen(prediction: "Prediction") -> None:
+    height, width = prediction.seen.shape[:2]
+    st.image(
+        prediction.seen, width=min(width, 360), alt="The picture as the network saw it, cropped and resized"
+    )
+    st.caption(f"All that the network got: the picture resized and cut to {width} × {height} pixels.")
+
+
+def _draw_checkpoint(reference: str, manifest: "Manifest") -> None:
+    st.markdown(notices.plain(manifest.about))
+    st.table(
+        {
+            "Reference": notices.plain(reference),
+            "Architecture": notices.plain(manifest.model),
+            "Trained on": notices.plain(manifest.data),
+            "Licence of the weights": notices.plain(manifest.licence),
+            "Split (lesion-grouped), hash": notices.plain(manifest.split_hash[:16]),
+            "Temperature, fitted on validation": f"{manifest.temperature:.3f}",
+        },
+        alt="The checkpoint's name, data and licence",
+    )
+    if manifest.metrics:
+        st.markdown(
+            "**Measured on the test split**: lesions the model never saw, 95 % intervals over lesions."
         )
-        st.caption(f"The whole of what the network got: cropped and resized to {width} × {height} pixels.")
-    with st.expander("How long it took", icon=":material/timer:", expanded=open_at_first):
-        st.table(
-            {
-                "step": list(prediction.timings_ms),
-                "time": [f"{elapsed_ms:.1f} ms" for elapsed_ms in prediction.timings_ms.values()],
-            },
-            alt="Time of each step of the answer",
+        metrics_table(
+            pd.DataFrame.from_dict(manifest.metrics, orient="index"), alt="Test metrics with intervals and n"
         )
-    st.caption(checkpoint.title)
+    else:
+        st.caption("This checkpoint carries no test numbers: nobody has measured it.")
+    st.caption(ATTRIBUTION)
+
+
+def _draw_timings(prediction: "Prediction") -> None:
+    st.table(
+        {
+            "Look: one pass through the network, seven maps": f"{prediction.timings_ms['look']:.1f} ms",
+            "Answer: facts, probabilities, verdict": f"{prediction.timings_ms['answer']:.1f} ms",
+        },
+        alt="Time of each step of the answer",
+    )
+    st.caption("A picture is looked at once; changed facts only need the answer again.")

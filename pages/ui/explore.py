@@ -6,7 +6,7 @@ from core.errors import DataError
 from core.labels import DIAGNOSES, Diagnosis
 from core.settings import settings
 from core.words import Reader
-from pages.ui import cache, charts
+from pages.ui import cache, charts, notices
 
 
 def draw_diagnoses(reader: Reader) -> None:
@@ -43,7 +43,7 @@ def draw_dataset() -> None:
     try:
         table = cache.dataset(folder)
     except DataError as problem:
-        st.error(str(problem))
+        notices.refuse(problem)
         return
     counts = charts.count_diagnoses(table)
     st.plotly_chart(

@@ -13,7 +13,7 @@ import streamlit as st
 
 from core.errors import LesionLensError
 from core.words import ATTRIBUTION, DEFAULT_READER, DISCLAIMER, READERS, Reader
-from pages.ui import installed
+from pages.ui import installed, notices
 
 MARK: Final = Path(__file__).parent / "mark.svg"
 LOGO: Final = Path(__file__).parent / "logo.svg"
@@ -94,10 +94,10 @@ def _draw_installed() -> None:
     try:
         state = installed.state()
     except LesionLensError as problem:
-        st.error(str(problem))
+        notices.refuse(problem)
         st.stop()
     with st.sidebar:
         st.markdown("**Installed**")
         for line in (state.checkpoint, state.data):
             icon = ":material/check_circle:" if line.ready else ":material/radio_button_unchecked:"
-            st.caption(f"{icon} {line.words}")
+            st.caption(f"{icon} {notices.plain(line.words)}")

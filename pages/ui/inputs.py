@@ -17,7 +17,7 @@ from core.data.pictures import Picture
 from core.errors import LesionLensError, PictureError
 from core.labels import BY_CODE, CODES
 from core.settings import settings
-from pages.ui import cache
+from pages.ui import cache, notices
 
 UNKNOWN: Final = "unknown"
 SUFFIXES: Final = ("jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif")
@@ -57,7 +57,7 @@ def choose_picture(source: str) -> Asked | None:
     try:
         return SOURCES[source]()
     except LesionLensError as problem:
-        st.error(str(problem), icon=":material/broken_image:")
+        notices.refuse(problem, icon=":material/broken_image:")
         return None
 
 
@@ -75,7 +75,7 @@ def ask_facts() -> Facts:
         width=150,
     )
     sex = st.selectbox("Sex", [UNKNOWN, *SEXES], key="patient_sex", bind="query-params", width=120)
-    site = st.selectbox("Site", [UNKNOWN, *SITES], key="patient_site", bind="query-params", width=170)
+    site = st.selectbox("Site", [UNKNOWN, *SITES], key="patient_site", bind="query-params", width=155)
     return Facts(
         age_years=None if age is None else float(age),
         sex=sex if sex in SEXES else None,
@@ -138,7 +138,10 @@ def _dataset_image() -> Asked | None:
     table = cache.dataset(folder)
     with_picture = table[table["image_path"].notna()]
     if with_picture.empty:
-        st.info(f"{folder.name} has no pictures, only facts.", icon=":material/image_not_supported:")
+        st.info(
+            notices.plain(f"{folder.name} has no pictures, only facts."),
+            icon=":material/image_not_supported:",
+        )
         return None
     with st.container(horizontal=True, vertical_alignment="bottom"):
         wanted = st.text_input(
@@ -155,12 +158,13 @@ def _dataset_image() -> Asked | None:
     if matching.empty:
         raise PictureError(f"{folder.name} has no picture with the id {wanted!r}; see the example.")
     row = matching.iloc[0]
-    asked = _read(Path(row["image_path"]).read_bytes(), name=str(row["image_id"]))
+    asked = _read_file(Path(row["image_path"]), name=str(row["image_id"]))
     _show(asked, alt=f"Image {row['image_id']} of the local dataset")
     facts = _recorded(row)
     st.caption(
-        f"{row['image_id']}, recorded as **{BY_CODE[row['dx']].name}** ({row['dx_type']}). A model trained "
-        "on this dataset may have learned from this very image."
+        f"{notices.plain(str(row['image_id']))}, recorded as **{BY_CODE[row['dx']].name}** "
+        f"({notices.plain(str(row['dx_type']))}). A model trained on this dataset may "
+        "have learned from this very image."
     )
     st.button(
         "Fill in the recorded facts",
@@ -173,7 +177,7 @@ def _dataset_image() -> Asked | None:
 
 
 SOURCES: Final[dict[str, Callable[[], Asked | None]]] = {
-    "drawing": _drawing,
+    "synthetic": _drawing,
     "upload": _upload,
     "camera": _camera,
     "dataset": _dataset_image,
@@ -194,10 +198,17 @@ def _read(data: bytes, *, name: str) -> Asked:
     return Asked(picture.pixels, digest, name, picture.notes)
 
 
+def _read_file(path: Path, *, name: str) -> Asked:
+    try:
+        return _read(path.read_bytes(), name=name)
+    except OSError as problem:
+        raise PictureError(f"{name} cannot be read: {problem.strerror}.") from problem
+
+
 def _show(asked: Asked, *, alt: str) -> Asked:
     st.image(asked.pixels, width="stretch", alt=alt)
     if asked.notes:
-        st.caption("This picture: " + "; ".join(asked.notes) + ".")
+        st.caption(notices.plain(f"This picture: {'; '.join(asked.notes)}."))
     return asked
 
 

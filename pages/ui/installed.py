@@ -55,4 +55,5 @@ def _checkpoint(name: str) -> Line:
     except CheckpointError as problem:
         return Line(False, str(problem))
     titles = {entry.reference: entry.title for entry in catalog()}
-    return Line(True, titles.get(reference, str(reference)))
+    # A local folder's full path is the server's business.
+    return Line(True, titles.get(reference, f"{Path(reference.name).name} ({reference.kind})"))

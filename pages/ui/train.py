@@ -5,6 +5,7 @@ from typing import Final
 import streamlit as st
 
 from core.settings import settings
+from pages.ui import notices
 
 COMMANDS: Final = (
     (
@@ -46,4 +47,4 @@ def draw_runs() -> None:
     if not runs:
         st.caption("None yet. They appear here by name once one was started.")
         return
-    st.table({"run": runs}, alt="Training runs on this machine")
+    st.table({"run": [notices.plain(run) for run in runs]}, alt="Training runs on this machine")

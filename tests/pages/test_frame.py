@@ -4,6 +4,7 @@ import pytest
 
 from core.words import DISCLAIMER, READERS
 from pages.ui import frame
+from tests.pages.reading import said
 
 
 def test_every_script_in_pages_is_in_the_menu(app_root):
@@ -53,11 +54,11 @@ def test_a_wrong_setting_is_said_by_name(open_page, title, monkeypatch):
     monkeypatch.setenv("LESIONLENS_MAX_UPLOAD_MB", "plenty")
     app = open_page(title)
     assert not app.exception
-    assert "LESIONLENS_MAX_UPLOAD_MB" in app.error[0].value
+    assert "LESIONLENS_MAX_UPLOAD_MB" in said(app, "error")
 
 
 def test_a_data_folder_that_is_none_is_said_and_the_page_lives(open_page, monkeypatch, tmp_path):
     monkeypatch.setenv("LESIONLENS_DATA", str(tmp_path / "nowhere"))
     app = open_page("Home")
     assert not app.exception
-    assert any("nowhere" in caption.value for caption in app.sidebar.caption)
+    assert "nowhere" in said(app, "caption")

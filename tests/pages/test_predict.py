@@ -1,0 +1,274 @@
+"""The Predict page: answers, refusals, what-if, and that nothing a person brings can break it."""
+
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core import words
+from core.data.readers import read_dataset
+from core.data.synthetic import draw_lesion, make_dataset
+from core.words import READERS
+from pages.ui import notices
+from tests.pages.checkpoints import write_checkpoint
+from tests.pages.reading import said
+
+MOSTLY_NEVUS = {"nv": 1.0, "mel": 0.6, "bcc": 0.2}
+CLEARLY_NEVUS = {"nv": 3.0, "mel": -1.0}
+
+
+@pytest.fixture(scope="module")
+def untrained(tmp_path_factory):
+    return write_checkpoint(tmp_path_factory.mktemp("checkpoints") / "untrained")
+
+
+@pytest.fixture
+def use(monkeypatch):
+    """Return a function that makes a folder the default checkpoint."""
+    return lambda folder: monkeypatch.setenv("LESIONLENS_CHECKPOINT", f"local:{folder}")
+
+
+@pytest.fixture
+def predict(open_page, use, untrained):
+    """Return a function that opens the Predict page with the untrained checkpoint and query parameters."""
+    use(untrained)
+    return lambda **query: open_page("Predict", **query)
+
+
+def table(app, column):
+    """Return the first table that has a column, as a mapping from its first column to that one."""
+    found = next(one.value for one in app.table if column in one.value)
+    return dict(zip(found.iloc[:, 0], found[column], strict=True))
+
+
+def timing(app):
+    """Return how long the look took, as the page says it."""
+    found = next(one.value for one in app.table if any("Look" in str(row) for row in one.value.index))
+    return found.iloc[0, 0]
+
+
+def picture_bytes(format_name="PNG", pixels=None):
+    buffer = io.BytesIO()
+    drawn = draw_lesion(3, kind="nv", size_px=(150, 200)) if pixels is None else pixels
+    Image.fromarray(drawn).save(buffer, format_name)
+    return buffer.getvalue()
+
+
+def test_a_synthetic_lesion_is_answered_at_once_and_called_synthetic(predict):
+    app = predict()
+    assert not app.exception
+    assert not app.error
+    assert words.SYNTHETIC in said(app)
+    assert len(app.get("plotly_chart")) == 4
+    assert len(table(app, "probability")) == 7
+    assert words.SEE_A_DOCTOR in said(app)
+
+
+def test_the_seven_probabilities_carry_full_names_and_malignant_marks(predict):
+    marks = table(predict(reader="clinician"), "malignant")
+    assert {name for name, mark in marks.items() if mark == "yes"} == {
+        "Actinic keratosis / intraepithelial carcinoma",
+        "Basal cell carcinoma",
+        "Melanoma",
+    }
+
+
+def test_a_reader_changes_words_but_no_number(predict):
+    apps = {name: predict(reader=name) for name in READERS}
+    numbers = {name: list(table(app, "probability").values()) for name, app in apps.items()}
+    assert numbers["patient"] == numbers["clinician"] == numbers["ML"]
+    titles = {name: [header.value for header in app.subheader] for name, app in apps.items()}
+    assert READERS["patient"].probabilities_title in titles["patient"]
+    assert READERS["clinician"].probabilities_title in titles["clinician"]
+    assert said(apps["patient"]) != said(apps["clinician"]) != said(apps["ML"])
+
+
+def test_changed_facts_change_the_answer_without_another_look(predict):
+    app = predict()
+    looked, before = timing(app), table(app, "probability")
+    app.number_input(key="patient_age").set_value(80)
+    app.selectbox(key="patient_site").select("face").run()
+    assert not app.exception
+    assert table(app, "probability") != before
+    assert timing(app) == looked
+
+
+def test_facts_come_from_the_address(predict):
+    app = predict(patient_age="45", patient_sex="female", patient_site="back")
+    assert app.number_input(key="patient_age").value == 45
+    assert app.selectbox(key="patient_sex").value == "female"
+    assert app.selectbox(key="patient_site").value == "back"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [{"patient_age": "999"}, {"patient_age": "old"}, {"patient_sex": "robot"}, {"patient_site": "moon"},
+     {"picture": "elsewhere"}, {"explained": "boredom"}, {"opacity": "900"}, {"drawing_seed": "-4"}],
+)  # fmt: skip
+def test_nonsense_in_the_address_is_ignored(predict, query):
+    app = predict(**query)
+    assert not app.exception
+    assert len(table(app, "probability")) == 7
+
+
+def test_any_diagnosis_can_be_explained(predict):
+    app = predict(explained="Dermatofibroma")
+    assert "Explaining Dermatofibroma" in said(app)
+
+
+def test_all_seven_maps_are_drawn_on_request(predict):
+    app = predict()
+    before = len(app.get("image"))
+    app.toggle(key="all_maps").set_value(True).run()
+    assert not app.exception
+    assert len(app.get("image")) == before + 7
+
+
+def test_a_map_with_nothing_for_a_diagnosis_says_so(open_page, use, tmp_path):
+    use(write_checkpoint(tmp_path / "flat", bias=CLEARLY_NEVUS))
+    app = open_page("Predict")
+    assert not app.exception
+    assert any("No positive evidence" in info.value for info in app.info)
+
+
+def test_a_benign_top_above_the_threshold_is_called_a_conflict(open_page, use, tmp_path):
+    use(write_checkpoint(tmp_path / "torn", bias=MOSTLY_NEVUS, threshold=0.2))
+    app = open_page("Predict")
+    warnings = " ".join(warning.value for warning in app.warning)
+    assert "Have a dermatologist look at this" in warnings
+    assert "The risk counts" in warnings
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_below_the_threshold_nothing_is_called_safe(open_page, use, tmp_path, name):
+    use(write_checkpoint(tmp_path / "calm", bias=CLEARLY_NEVUS))
+    app = open_page("Predict", reader=name)
+    text = said(app).lower()
+    assert words.MILDEST in text
+    assert "does not rule cancer out" in text
+    assert not app.success
+    assert not re.search(r"(?<!_)\b(safe|all clear|no action|healthy)\b", text)
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_an_unknown_picture_gets_reasons_and_no_answer(open_page, use, tmp_path, name):
+    use(write_checkpoint(tmp_path / "refusing", refuses_all=True))
+    app = open_page("Predict", reader=name)
+    assert not app.exception
+    assert words.refusal((), READERS[name]).headline in app.warning[0].value
+    assert "not like the dermoscopic pictures" in said(app, "warning")
+    assert not app.get("plotly_chart")
+    assert not app.success
+    assert not [one for one in app.table if "probability" in one.value]
+
+
+def test_a_missing_checkpoint_is_said_and_the_inputs_stay(open_page, use, tmp_path):
+    use(tmp_path / "nowhere")
+    app = open_page("Predict")
+    assert not app.exception
+    assert "There is no checkpoint to ask" in app.error[0].value
+    assert app.number_input(key="patient_age")
+
+
+def test_a_damaged_checkpoint_is_said(open_page, use, tmp_path):
+    folder = write_checkpoint(tmp_path / "damaged")
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    use(folder)
+    app = open_page("Predict")
+    assert not app.exception
+    assert "incomplete or altered" in said(app, "error")
+
+
+def test_words_of_a_checkpoint_are_never_markdown(open_page, use, tmp_path):
+    use(write_checkpoint(tmp_path / "sly", about="![](http://elsewhere.example/x.png)"))
+    app = open_page("Predict")
+    assert "elsewhere.example" in said(app)
+    assert not any("![](" in text.value for text in app.markdown)
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("empty.jpg", b""),
+        ("text.jpg", b"not a picture at all"),
+        ("cut.jpg", picture_bytes("JPEG")[:2000]),
+        ("dot.png", picture_bytes(pixels=np.zeros((1, 1, 3), dtype=np.uint8))),
+        ("zip.png", b"PK\x03\x04" + bytes(100)),
+    ],
+)
+def test_a_bad_upload_is_refused_by_name_and_the_page_lives(predict, name, data):
+    app = predict(picture="upload")
+    app.file_uploader(key="upload").set_value((name, data, "image/jpeg")).run()
+    assert not app.exception
+    assert name in said(app, "error")
+    app.file_uploader(key="upload").set_value(("good.png", picture_bytes(), "image/png")).run()
+    assert not app.error
+    assert len(table(app, "probability")) == 7
+
+
+def test_a_picture_over_the_limit_is_refused_by_python_too(predict, monkeypatch):
+    monkeypatch.setenv("LESIONLENS_MAX_UPLOAD_MB", "1")
+    noise = np.random.default_rng(0).integers(0, 256, (700, 700, 3), dtype=np.uint8)
+    app = predict(picture="upload")
+    app.file_uploader(key="upload").set_value(("big.png", picture_bytes(pixels=noise), "image/png")).run()
+    assert not app.exception
+    assert "over 1 MB" in said(app, "error")
+
+
+def test_nothing_of_an_upload_is_written(predict, tmp_path, monkeypatch):
+    monkeypatch.setenv("LESIONLENS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("LESIONLENS_RUNS", str(tmp_path / "runs"))
+    written = []
+    real = Path.open
+
+    def watched(path, mode="r", *rest, **options):
+        if set(mode) & set("wax+"):
+            written.append(path)
+        return real(path, mode, *rest, **options)
+
+    monkeypatch.setattr(Path, "open", watched)
+    app = predict(picture="upload")
+    app.file_uploader(key="upload").set_value(("mine.png", picture_bytes(), "image/png")).run()
+    assert len(table(app, "probability")) == 7
+    assert written == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_dataset_the_page_says_how_to_bring_one(predict):
+    app = predict(picture="dataset")
+    assert not app.exception
+    assert any("LESIONLENS_DATA" in info.value for info in app.info)
+
+
+def test_a_dataset_image_is_answered_with_its_recorded_facts(predict, tmp_path, monkeypatch):
+    folder = make_dataset(tmp_path / "data", images_per_class=2, seed=0, size_px=(60, 80))
+    monkeypatch.setenv("LESIONLENS_DATA", str(folder))
+    known = read_dataset(folder).dropna(subset=["age_years", "sex", "site"]).iloc[0]
+    app = predict(picture="dataset", image_id=known["image_id"])
+    assert not app.exception
+    assert "recorded as" in said(app)
+    next(button for button in app.button if "recorded facts" in button.label).click().run()
+    assert not app.exception
+    assert app.number_input(key="patient_age").value == known["age_years"]
+    assert app.selectbox(key="patient_sex").value == known["sex"]
+    assert app.selectbox(key="patient_site").value == known["site"]
+    next(button for button in app.button if "Another" in button.label).click().run()
+    assert not app.exception
+    assert app.text_input(key="image_id").value
+
+
+def test_an_image_id_that_is_not_there_is_said(predict, tmp_path, monkeypatch):
+    monkeypatch.setenv(
+        "LESIONLENS_DATA", str(make_dataset(tmp_path, images_per_class=1, seed=0, size_px=(60, 80)))
+    )
+    app = predict(picture="dataset", image_id="ISIC_9999999")
+    assert not app.exception
+    assert "ISIC_9999999" in said(app, "error")
+
+
+def test_markdown_signs_of_others_are_shown_as_they_stand():
+    assert notices.plain("![x](http://a)") == r"\!\[x\]\(http\://a\)"
