@@ -1,4 +1,4 @@
-"""What may be known of a patient besides the picture: age, sex and site. Unknown is a value like any other."""
+"""What may be known of a patient besides the picture: age, sex, site. Unknown is a value like any other."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
