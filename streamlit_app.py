@@ -20,6 +20,6 @@ frame.link("Predict", "Ask about a picture")
 home.draw_tour()
 home.draw_installed()
 
-st.subheader("Safety and sources", anchor=False)
+st.header("Safety and sources", anchor=False)
 st.markdown(f"{words.SEE_A_DOCTOR}\n\n{words.PRIVACY}")
 st.caption(words.ATTRIBUTION)

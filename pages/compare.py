@@ -12,9 +12,9 @@ st.markdown(
 )
 compare.draw_evaluations()
 
-st.subheader("Measure one yourself", anchor=False)
+st.header("Measure one yourself", anchor=False)
 st.code(
     "python -m train evaluate --checkpoint bundled:lesionlens-lite0 --data path/to/HAM10000 --split test",
-    language="bash",
+    language=None,
     wrap_lines=True,
 )

@@ -45,7 +45,7 @@ def draw_reasons(prediction: "Prediction", reader: Reader) -> None:
 def choose_class(prediction: "Prediction") -> str:
     """Ask which diagnosis to explain; the most probable one until told otherwise."""
     top = prediction.top_code
-    st.subheader("Why?", anchor=False)
+    st.header("Why?", anchor=False)
     names = {BY_CODE[code].name: code for code in CODES}
     chosen = st.selectbox("Explain", [TOP, *names], key="explained", bind="query-params", width=380)
     code = names.get(chosen, top)
@@ -76,7 +76,7 @@ def _draw_risk(prediction: "Prediction", reader: Reader) -> None:
 
 
 def _draw_probabilities(prediction: "Prediction", reader: Reader) -> None:
-    st.subheader(reader.probabilities_title, anchor=False)
+    st.header(reader.probabilities_title, anchor=False)
     order = np.argsort(-prediction.probabilities, kind="stable")
     shares = [words.percent(float(prediction.probabilities[index])) for index in order]
     st.plotly_chart(
@@ -100,7 +100,7 @@ def _draw_probabilities(prediction: "Prediction", reader: Reader) -> None:
 
 
 def _draw_evidence(prediction: "Prediction", code: str, reader: Reader) -> None:
-    st.markdown(f"#### {reader.evidence_title}")
+    st.subheader(reader.evidence_title, anchor=False)
     st.caption(reader.evidence_intro)
     chosen = prediction.evidence.maps[INDEX[code]]
     limit = prediction.evidence.scale
@@ -142,7 +142,7 @@ def _ask_opacity() -> float:
 
 
 def _draw_sum(prediction: "Prediction", code: str, reader: Reader) -> None:
-    st.markdown(f"#### {reader.sum_title}")
+    st.subheader(reader.sum_title, anchor=False)
     st.caption(reader.sum_intro)
     terms = prediction.evidence.terms(INDEX[code])
     parts = {words.term_name(term, reader): value for term, value in terms.items()}

@@ -34,7 +34,7 @@ def draw_evaluations() -> None:
         except EvaluationError as problem:
             notices.refuse(problem)
             continue
-        st.subheader(notices.plain(evaluation.name), anchor=False)
+        st.header(notices.plain(evaluation.name), anchor=False)
         lesions = max((interval.n_lesions for interval in evaluation.metrics.values()), default=0)
         st.caption(
             f"{notices.plain(f'{evaluation.checkpoint} · {evaluation.split}')} · "

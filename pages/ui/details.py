@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def draw(checkpoint: "Checkpoint", prediction: "Prediction", reader: Reader) -> None:
     """Draw the details, open for those who read models for a living."""
     at_once = reader.name == "ML"
-    st.subheader("Behind the answer", anchor=False)
+    st.header("Behind the answer", anchor=False)
     with st.expander("What the network saw", icon=":material/crop:", expanded=at_once):
         _draw_seen(prediction)
     with st.expander(

@@ -11,7 +11,7 @@ from pages.ui import cache, charts, notices
 
 def draw_diagnoses(reader: Reader) -> None:
     """Draw a card for each diagnosis, the malignant ones first."""
-    st.subheader("Seven diagnoses", anchor=False)
+    st.header("Seven diagnoses", anchor=False)
     for malignant, columns in ((True, 3), (False, 4)):
         with st.grid(columns, min_column_width=190):
             for diagnosis in DIAGNOSES:
@@ -32,7 +32,7 @@ def _draw_card(diagnosis: Diagnosis, reader: Reader) -> None:
 
 def draw_dataset() -> None:
     """Draw the local dataset's diagnoses, or say how to bring one."""
-    st.subheader("The local dataset", anchor=False)
+    st.header("The local dataset", anchor=False)
     folder = settings().data_dir
     if folder is None:
         st.info(

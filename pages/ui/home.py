@@ -45,7 +45,7 @@ TOUR: Final = (
 
 def draw_tour() -> None:
     """Draw the three stops, each with the link to its page."""
-    st.subheader("Three minutes", anchor=False)
+    st.header("Three minutes", anchor=False)
     with st.grid(3, min_column_width=250):
         for stop in TOUR:
             with st.container(border=True, height="stretch"):
@@ -58,7 +58,7 @@ def draw_tour() -> None:
 def draw_installed() -> None:
     """Draw what this machine has, and how to get what it has not."""
     state = installed.state()
-    st.subheader("On this machine", anchor=False)
+    st.header("On this machine", anchor=False)
     with st.grid(2, min_column_width=300):
         _draw_line(
             "Checkpoint",
@@ -79,8 +79,8 @@ def _draw_line(title: str, line: installed.Line, cure: str) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"**{title}**")
             if line.ready:
-                st.badge("ready", icon=":material/check:", color="primary")
+                st.badge("ready", icon=":material/check:", color="blue")
             else:
                 st.badge("not here", icon=":material/remove:", color="gray")
         st.text(line.words)
-        st.caption(cure)
+        st.markdown(cure)

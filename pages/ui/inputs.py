@@ -101,7 +101,8 @@ def _drawing() -> Asked:
     alt = f"Synthetic drawing in the style of {name}"
     asked = Asked(pixels, f"drawing:{kind}:{seed}", alt, synthetic=True)
     st.image(pixels, width="stretch", alt=alt)
-    st.caption(f":violet-badge[:material/draw: synthetic] {words.SYNTHETIC}")
+    st.badge("synthetic", icon=":material/draw:", color="violet")
+    st.caption(words.SYNTHETIC)
     return asked
 
 

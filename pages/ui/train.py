@@ -33,15 +33,16 @@ COMMANDS: Final = (
 
 def draw_commands() -> None:
     """Draw each command with what it does."""
+    st.header("From the command line", anchor=False)
     for title, command, words in COMMANDS:
         st.subheader(title, anchor=False)
-        st.code(command, language="bash", wrap_lines=True)
-        st.caption(words)
+        st.code(command, language=None, wrap_lines=True)
+        st.markdown(words)
 
 
 def draw_runs() -> None:
     """List the runs that lie on this machine."""
-    st.subheader("Runs on this machine", anchor=False)
+    st.header("Runs on this machine", anchor=False)
     folder = settings().runs_dir
     runs = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
     if not runs:

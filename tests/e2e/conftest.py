@@ -9,9 +9,10 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
 from tests.pages.checkpoints import write_checkpoint
 
@@ -25,7 +26,8 @@ ARGS = [
     "--disable-sync",
 ]
 START_S = 60
-PAINT_MS = 60_000
+# Importing torch takes a minute on a machine that is busy with a training.
+PAINT_MS = 120_000
 
 
 @contextmanager
@@ -79,49 +81,62 @@ def server(app_root: Path, checkpoint: str) -> Iterator[str]:
         yield address
 
 
-@pytest.fixture
-def browser(chromium_path: Path) -> Iterator[Browser]:
-    """A browser of this test's own."""
+@pytest.fixture(scope="session")
+def browsers() -> Iterator[dict[Path, Browser]]:
+    """The browsers that run, by their program: one is started when first asked for."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(chromium_path), args=ARGS)
-        yield browser
-        browser.close()
+        running = Browsers(playwright)
+        yield running
+        for browser in running.values():
+            browser.close()
+
+
+class Browsers(dict[Path, Browser]):
+    """Starts a browser for a program that none runs for."""
+
+    def __init__(self, playwright: Playwright) -> None:
+        super().__init__()
+        self.playwright = playwright
+
+    def __missing__(self, program: Path) -> Browser:
+        self[program] = self.playwright.chromium.launch(executable_path=str(program), args=ARGS)
+        return self[program]
 
 
 OpenAt = Callable[..., Page]
 
 
 @pytest.fixture
-def open_at(browser: Browser) -> Iterator[OpenAt]:
-    """Return a function that opens an address and waits until the page is painted.
+def open_at(browsers: dict[Path, Browser], chromium_path: Path) -> Iterator[OpenAt]:
+    """Return a function that opens addresses, one after the other, and waits until the page is painted.
 
     At the end of the test, no page may have asked anybody but its own server for anything.
     """
-    outside: list[str] = []
+    context = browsers[chromium_path].new_context()
+    page = context.new_page()
+    page.set_default_timeout(PAINT_MS)
+    called: list[str] = []
+    own: set[str] = set()
+    page.on("request", lambda request: called.append(request.url))
+    page.on("websocket", lambda socket: called.append(socket.url))
 
     def open_at(address: str, *, mode: str = "light", width: int = 1280) -> Page:
-        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=mode)
-        page = context.new_page()
-        host = "/".join(address.split("/")[:3])
-
-        def note(url: str) -> None:
-            if not url.startswith((host, host.replace("http", "ws", 1), "data:", "blob:")):
-                outside.append(url)
-
-        page.on("request", lambda request: note(request.url))
-        page.on("websocket", lambda socket: note(socket.url))
+        own.add(urlsplit(address).netloc)
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme=mode)
         page.goto(address)
         settle(page)
         return page
 
     yield open_at
-    assert outside == [], "a page called outside"
+    context.close()
+    hosts = {urlsplit(url).netloc for url in called if not url.startswith(("data:", "blob:"))}
+    assert hosts == own, f"a page called outside: {sorted(hosts - own)}"
 
 
 def settle(page: Page) -> None:
     """Wait until the script has run to its end."""
-    page.get_by_role("heading", level=1).wait_for(timeout=PAINT_MS)
+    page.get_by_role("heading", level=1).wait_for()
     page.wait_for_function(
-        "document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning'",
-        timeout=PAINT_MS,
+        "document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning'"
     )

@@ -2,7 +2,7 @@
 
 from streamlit.testing.v1 import AppTest
 
-KINDS = ("title", "subheader", "markdown", "caption", "info", "warning", "error", "success")
+KINDS = ("title", "header", "subheader", "markdown", "caption", "info", "warning", "error", "success")
 
 
 def said(app: AppTest, *kinds: str) -> str:

@@ -80,7 +80,7 @@ def test_a_reader_changes_words_but_no_number(predict):
     apps = {name: predict(reader=name) for name in READERS}
     numbers = {name: list(table(app, "probability").values()) for name, app in apps.items()}
     assert numbers["patient"] == numbers["clinician"] == numbers["ML"]
-    titles = {name: [header.value for header in app.subheader] for name, app in apps.items()}
+    titles = {name: [header.value for header in app.header] for name, app in apps.items()}
     assert READERS["patient"].probabilities_title in titles["patient"]
     assert READERS["clinician"].probabilities_title in titles["clinician"]
     assert said(apps["patient"]) != said(apps["clinician"]) != said(apps["ML"])
