@@ -1,16 +1,23 @@
 """The command line: `python -m train --help`."""
 
+import math
+import os
+import signal
 import sys
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from core.errors import LesionLensError
 from train.display import TerminalDisplay
 from train.recipe import available_recipes
+
+if TYPE_CHECKING:
+    from core.evaluate.artifact import Evaluation
+    from core.models.checkpoint import Checkpoint
 
 app = typer.Typer(
     help="Train, measure and use skin-lesion classifiers on HAM10000 and data like it.",
@@ -31,6 +38,7 @@ DataOption = Annotated[
 CheckpointOption = Annotated[
     str, typer.Option("--checkpoint", help="bundled:NAME, local:FOLDER or hf:OWNER/NAME[@REVISION].")
 ]
+RunArgument = Annotated[str, typer.Argument(help="The run's name, or its folder.")]
 WorkersOption = Annotated[int, typer.Option(min=0, help="Processes that decode pictures.")]
 
 
@@ -86,32 +94,31 @@ def fit(
     from train.fit import start
     from train.recipe import load_recipe
 
-    display = TerminalDisplay()
+    display = _display()
     chosen = load_recipe(recipe, overrides or [])
-    folder = start(
-        chosen, _data_dir(data), run or f"{Path(recipe).stem}-{datetime.now():%Y%m%d-%H%M%S}", display
-    )
-    _finish(folder.path.name, None, None, display)
+    name = run or f"{Path(recipe).stem}-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
+    folder = start(chosen, _data_dir(data), name, display)
+    _finish(str(folder.path), None, None, display)
 
 
 @app.command()
-def resume(run: Annotated[str, typer.Argument(help="The run's name.")]) -> None:
+def resume(run: RunArgument) -> None:
     """Go on with a run that was stopped or killed, from its last whole epoch."""
     from train.fit import resume as resume_run
 
-    display = TerminalDisplay()
+    display = _display()
     folder = resume_run(run, display)
-    _finish(folder.path.name, None, None, display)
+    _finish(str(folder.path), None, None, display)
 
 
 @app.command()
 def finish(
-    run: Annotated[str, typer.Argument(help="The run's name.")],
+    run: RunArgument,
     data: DataOption = None,
     out: Annotated[Path | None, typer.Option(help="Where to write. Default: the run's own folder.")] = None,
 ) -> None:
     """Make a checkpoint of a run's best weights so far: calibrated on val, measured on test."""
-    _finish(run, data, out, TerminalDisplay())
+    _finish(run, data, out, _display())
 
 
 @app.command()
@@ -130,7 +137,6 @@ def evaluate(
 
     loaded = _load(checkpoint)
     metadata = read_dataset(_data_dir(data))
-    display = TerminalDisplay()
     evaluation = evaluate_checkpoint(
         loaded,
         metadata,
@@ -139,8 +145,10 @@ def evaluate(
         name=loaded.manifest.name,
         views=int(views.value),
         workers=workers,
-        progress=display.counting(split.value),
+        progress=_display().counting(split.value),
     )
+    if not _is_first():
+        return
     _print_metrics(evaluation)
     if out is not None:
         evaluation.save(out)
@@ -172,8 +180,10 @@ def score(
         prior=prior.value,
         views=int(views.value),
         workers=workers,
-        progress=TerminalDisplay().counting("pictures"),
+        progress=_display().counting("pictures"),
     )
+    if not _is_first():
+        return
     typer.echo(f"{scored.answered} pictures answered, {scored.with_facts} of them with facts: {out}")
     for name, reason in scored.unreadable.items():
         typer.echo(f"skipped {name}: {reason}", err=True)
@@ -182,14 +192,10 @@ def score(
 
 
 def _finish(run: str, data: Path | None, out: Path | None, display: TerminalDisplay) -> None:
-    from accelerate import PartialState
-
     from core.runs.folder import RunFolder
     from core.settings import settings
     from train.finish import finish_run
 
-    if not PartialState().is_main_process:
-        return
     folder = RunFolder.open(settings().runs_dir, run)
     target = out or folder.path / "checkpoint"
     _, evaluation = finish_run(
@@ -199,12 +205,14 @@ def _finish(run: str, data: Path | None, out: Path | None, display: TerminalDisp
         data_dir=data,
         progress=display.counting,
     )
+    if not _is_first():
+        return
     evaluation.save(folder.path / "evaluation")
     _print_metrics(evaluation)
     typer.echo(f"Checkpoint: {target}\nUse it with --checkpoint local:{target}")
 
 
-def _load(reference: str):  # noqa: ANN202 - naming the type here would import torch for --help
+def _load(reference: str) -> "Checkpoint":
     from core.models.catalog import folder_of
     from core.models.checkpoint import load_checkpoint
     from core.models.reference import parse_reference
@@ -214,9 +222,18 @@ def _load(reference: str):  # noqa: ANN202 - naming the type here would import t
         parse_reference(reference),
         token=settings().hub_token,
         timeout_s=settings().hub_timeout_s,
-        progress=TerminalDisplay().counting("download"),
+        progress=_display().counting("download"),
     )
     return load_checkpoint(folder, reference=reference)
+
+
+def _is_first() -> bool:
+    """Whether this process is the one that speaks and writes; torchrun numbers its processes in RANK."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _display() -> TerminalDisplay:
+    return TerminalDisplay(quiet=not _is_first())
 
 
 def _data_dir(given: Path | None) -> Path:
@@ -228,18 +245,27 @@ def _data_dir(given: Path | None) -> Path:
     return folder
 
 
-def _print_metrics(evaluation) -> None:  # noqa: ANN001 - as above
+def _print_metrics(evaluation: "Evaluation") -> None:
     typer.echo(
         f"{evaluation.name} on {evaluation.split}: {evaluation.n_images} pictures, {evaluation.views} view(s)"
     )
     for name, interval in evaluation.metrics.items():
-        typer.echo(
-            f"  {name:34} {interval.value:.3f}  ({interval.low:.3f} to {interval.high:.3f}, n = {interval.n})"
-        )
+        value, low, high = map(_shown, (interval.value, interval.low, interval.high))
+        typer.echo(f"  {name:34} {value}  ({low} to {high}, n = {interval.n})")
+
+
+def _shown(value: float) -> str:
+    return f"{value:.3f}" if math.isfinite(value) else "n/a"
+
+
+def _interrupt(_signal: int, _frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 def main() -> None:
     """Run the command line; a problem a person can mend is one sentence, anything else a traceback."""
+    # `kill` and the end of a rented machine stop a run as Ctrl-C does: it says so, and can be resumed.
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         app()
     except LesionLensError as problem:

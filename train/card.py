@@ -13,10 +13,11 @@ tags: [image-classification, timm, dermoscopy, HAM10000, lesionlens]
 
 # {name}
 
-{about} Seven diagnoses of a skin lesion from one dermoscopic picture, with or without the patient's age, sex and
-site. Every answer is a sum of evidence: one map per diagnosis, one term per fact, one bias.
+{about} Seven diagnoses of a skin lesion from one dermoscopic picture, with or without the patient's age, sex
+and site. Every answer is a sum of evidence: one map per diagnosis, one term per fact, one bias.
 
-**Not a medical device.** A research model for demonstrations and study. It must not decide about anybody's skin.
+**Not a medical device.** A research model for demonstrations and study. It must not decide about anybody's
+skin.
 """
 
 
@@ -40,8 +41,8 @@ def _use(manifest: Manifest) -> str:
     )
     return f"""## Use
 
-`timm.create_model("local-dir:FOLDER", pretrained=True)` loads the picture's part of the network; LesionLens adds the
-facts, the calibration and the maps. Input: RGB, shorter side {manifest.preprocessing.size} px, mean
+`timm.create_model("local-dir:FOLDER", pretrained=True)` loads the picture's part of the network; LesionLens
+adds the facts, the calibration and the maps. Input: RGB, shorter side {manifest.preprocessing.size} px, mean
 {list(manifest.preprocessing.mean)}, std {list(manifest.preprocessing.std)}.
 
 | index | code | diagnosis | counted as malignant |
@@ -57,8 +58,8 @@ def _training(manifest: Manifest) -> str:
 
 - Data: {manifest.data}; split {manifest.split_hash[:16]}. Licence of the weights: {manifest.licence}.
 - Network: {MODELS[manifest.model].timm_name}, started from {trained.get("weights", "not recorded")}.
-- {trained.get("images", 0):.0f} augmented pictures, best epoch {trained.get("epoch", 0):.0f}, {hours:.1f} hours; code at
-  commit {trained.get("commit", "not recorded")[:12]}.
+- {trained.get("images", 0):.0f} augmented pictures, best epoch {trained.get("epoch", 0):.0f},
+  {hours:.1f} hours; code at commit {trained.get("commit", "not recorded")[:12]}.
 - Chosen on validation data: epoch, temperature {manifest.temperature:.3f}, operating points, power
   {manifest.balanced_power:.1f} of the balanced prior.
 """
@@ -88,9 +89,10 @@ def _number(value: float | int | None) -> str:
 
 _LIMITS = """## Limits
 
-- HAM10000 comes from two clinics, mostly from light skin. Other skin, other cameras and photos without a dermatoscope
-  were not tested.
-- It knows seven diagnoses. Anything else is answered as one of them, unless the picture looks unlike the training data.
+- HAM10000 comes from two clinics, mostly from light skin. Other skin, other cameras and photos without a
+  dermatoscope were not tested.
+- It knows seven diagnoses. Anything else is answered as one of them, unless the picture looks unlike the
+  training data.
 - A low malignancy probability does not rule out cancer.
 """
 

@@ -1,9 +1,10 @@
-"""What a training step eats: pictures drawn by the balance plan, augmented, with their facts and loss weights.
+"""What a training step eats: pictures drawn by the balance plan, augmented, with facts and loss weights.
 
 Every draw carries its own seed, made from the run's seed and the epoch. So an epoch is the same whatever the
 number of worker processes, and a resumed run sees exactly what an uninterrupted one would have seen.
 """
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,6 @@ from core.data.transforms import augmentation
 from core.errors import SplitError
 from core.labels import CODES, INDEX
 from train.recipe import BalanceConfig, Recipe
-
 
 Batches = Iterable[list[Tensor]]
 """Batches of (inputs, facts (n, 3), class indices (n,), loss weights (n,))."""
@@ -64,6 +64,11 @@ def load_part(
     paths = [Path(path) for path in mine["image_path"]]
     store = open_store(list(mine["image_id"]), paths, cache_dir=cache_dir, size=size, progress=progress)
     mine = mine[mine["image_id"].isin(store.index)].reset_index(drop=True)
+    if mine.empty:
+        raise SplitError(
+            f"None of the {len(paths)} pictures of the {name} split can be read; the first: "
+            f"{next(iter(store.unreadable.values()))}"
+        )
     return Part(
         metadata=mine,
         store=store,
@@ -81,7 +86,7 @@ def load_training_parts(
     cache_dir: Path,
     progress: Progress | None = None,
 ) -> tuple[Part, Part]:
-    """Return train, at the store's size for augmentation to crop from, and val, as the network will see it."""
+    """Return train, at the store's size for augmentation to crop from, and val, as the network sees it."""
     seen_size = preprocessing.input_shape(*STORE_SIZE)
     train = load_part(metadata, split, "train", size=STORE_SIZE, cache_dir=cache_dir, progress=progress)
     val = load_part(metadata, split, "val", size=seen_size, cache_dir=cache_dir, progress=progress)
@@ -153,18 +158,30 @@ def draws(part: Part, recipe: Recipe, epoch: int) -> list[tuple[int, int]]:
 
 
 def training_loader(part: Part, recipe: Recipe, epoch: int, *, rank: int, world: int) -> Batches:
-    """Return this process's share of an epoch, in batches of `recipe.batch_size`; all shares are equally long."""
-    size = recipe.train_size(epoch)
-    everything = draws(part, recipe, epoch)
-    steps = steps_per_epoch(len(part), recipe, world)
-    usable = everything[: steps * recipe.batch_size * world]
+    """Return this process's share of an epoch, in batches of `recipe.batch_size`; all shares are as long."""
+    workers = min(recipe.workers, available_cpus())
     return DataLoader(
-        TrainingPictures(part, recipe, size),
+        TrainingPictures(part, recipe, recipe.train_size(epoch)),
         batch_size=recipe.batch_size,
-        sampler=usable[rank::world],
-        num_workers=recipe.workers,
-        prefetch_factor=4 if recipe.workers else None,
+        sampler=share_of(draws(part, recipe, epoch), recipe, rank=rank, world=world),
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
     )
+
+
+def share_of(drawn: list[tuple[int, int]], recipe: Recipe, *, rank: int, world: int) -> list[tuple[int, int]]:
+    """Return one process's draws of an epoch; every process gets as many, so none waits for another.
+
+    With fewer pictures than processes some draws are taken twice, since each process needs one.
+    """
+    usable = drawn[: steps_per_epoch(len(drawn), recipe, world) * recipe.batch_size * world]
+    each = max(1, len(usable) // world)
+    return [usable[index % len(usable)] for index in range(rank, each * world, world)]
+
+
+def available_cpus() -> int:
+    """Return how many processors this process may use: more workers than that only wait for each other."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def steps_per_epoch(pictures: int, recipe: Recipe, world: int) -> int:

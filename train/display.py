@@ -1,21 +1,32 @@
 """Progress on a terminal: one bar with the time left, and lines that stay."""
 
 import sys
+from collections.abc import Callable
 
 from tqdm import tqdm
 
 
 class TerminalDisplay:
-    """Shows a bar where there is a terminal, and plain lines where output goes to a file."""
+    """Shows a bar where there is a terminal, and plain lines where output goes to a file.
+
+    quiet: show nothing, as every process but the first does under torchrun.
+    """
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
         self._bar: tqdm | None = None
+        self._log: Callable[[str], None] | None = None
+
+    def log_to(self, log: Callable[[str], None]) -> None:
+        """Give every line to `log` too, a run's log.txt for instance."""
+        self._log = log
 
     def step(self, done: int, total: int, text: str) -> None:
-        """Show that `done` of `total` are done."""
+        """Show that `done` of `total` are done, with the time left."""
         if self._quiet:
             return
+        if self._bar is not None and (self._bar.total != total or done < self._bar.n):
+            self.close()  # what it counted ended early
         if self._bar is None:
             # Redrawn at most twice a second; in a log file, where each redraw is a line, every ten seconds.
             interval = 0.5 if sys.stderr.isatty() else 10.0
@@ -27,8 +38,11 @@ class TerminalDisplay:
 
     def line(self, text: str) -> None:
         """Show one line that stays above the bar."""
-        if not self._quiet:
-            tqdm.write(text, file=sys.stderr)
+        if self._quiet:
+            return
+        tqdm.write(text, file=sys.stderr)
+        if self._log is not None:
+            self._log(text)
 
     def counting(self, text: str) -> "Counter":
         """Return a callable (done, total) that shows a task called `text`."""

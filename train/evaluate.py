@@ -37,9 +37,10 @@ def evaluate_checkpoint(
     """
     if split.hash != checkpoint.manifest.split_hash:
         raise EvaluationError(
-            f"Checkpoint {checkpoint.manifest.name} was trained with split {checkpoint.manifest.split_hash[:12]}, and "
-            f"this dataset divides as {split.hash[:12]}: its {part} pictures may have been trained on. Use the dataset "
-            "the checkpoint was trained on, or `score` to answer pictures without judging."
+            f"Checkpoint {checkpoint.manifest.name} was trained with split "
+            f"{checkpoint.manifest.split_hash[:12]}, and this dataset divides as {split.hash[:12]}: its "
+            f"{part} pictures may have been trained on. Use the dataset the checkpoint was trained on, or "
+            "`score` to answer pictures without judging."
         )
     mine = metadata[(split.of_images(metadata["image_id"]) == part) & metadata["image_path"].notna()]
     if mine.empty:
@@ -51,9 +52,14 @@ def evaluate_checkpoint(
         checkpoint, paths, encode_metadata(mine), views=views, workers=workers, progress=progress
     )
     readable = [position for position in range(len(mine)) if position not in predicted.unreadable]
+    if not readable:
+        raise EvaluationError(
+            f"None of the {len(mine)} pictures of the {part} split can be read; the first: "
+            f"{predicted.unreadable[0]}"
+        )
     mine = mine.iloc[readable].reset_index(drop=True)
     probabilities = softmax(predicted.logits[readable], checkpoint.manifest.temperature)
-    metrics = METRICS | {
+    metrics = dict(METRICS) | {
         f"{metric} (val target {point.target_sensitivity:.2f})": measure
         for point in checkpoint.manifest.operating_points
         for metric, measure in at_threshold(point.threshold).items()

@@ -4,7 +4,6 @@ Add a mode by adding one entry to FEEDS.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -12,9 +11,8 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
-from torchvision.transforms import v2
 
-from core.data.preprocessing import Preprocessing
+from core.data.preprocessing import LUMA, Preprocessing
 from core.models.network import AdditiveNetwork
 from train.data import (
     Batches,
@@ -22,8 +20,8 @@ from train.data import (
     batches_of,
     draws,
     loss_weights,
+    share_of,
     some_facts,
-    steps_per_epoch,
     training_loader,
 )
 from train.display import TerminalDisplay
@@ -108,7 +106,7 @@ class HeadOnly(nn.Module):
 
 
 class FeatureFeed:
-    """A frozen backbone's features, computed once: the head and the fact tables are then fitted in seconds."""
+    """A frozen backbone's features, computed once: head and fact tables are then fitted in seconds."""
 
     def __init__(self, train: Part, val: Part, recipe: Recipe, preprocessing: Preprocessing) -> None:
         self.train = train
@@ -135,11 +133,9 @@ class FeatureFeed:
 
     def training(self, epoch: int, *, rank: int, world: int) -> Batches:
         """Return batches of features (n, K)."""
-        usable = draws(self.train, self._recipe, epoch)
-        usable = usable[
-            : steps_per_epoch(len(self.train), self._recipe, world) * self._recipe.batch_size * world
-        ]
-        positions = torch.tensor([position for position, _ in usable[rank::world]])
+        drawn = draws(self.train, self._recipe, epoch)
+        mine = share_of(drawn, self._recipe, rank=rank, world=world)
+        positions = torch.tensor([position for position, _ in mine])
         facts = torch.from_numpy(self.train.facts)[positions]
         hidden = torch.stack([some_facts(one, self._recipe) for one in facts])
         truth = torch.from_numpy(self.train.truth)[positions]
@@ -166,17 +162,24 @@ class FeatureFeed:
         found = []
         with torch.no_grad():
             for positions, pictures in batches_of(part, 32):
-                shrunk = v2.functional.resize(pictures.permute(0, 3, 1, 2), self._preprocessing.size)
-                found.append(network.look(normalise(shrunk, self._preprocessing, device)).features.cpu())
+                seen = torch.from_numpy(
+                    np.stack([self._preprocessing.fit(picture) for picture in pictures.numpy()])
+                )
+                found.append(
+                    network.look(
+                        normalise(seen.permute(0, 3, 1, 2), self._preprocessing, device)
+                    ).features.cpu()
+                )
                 show(int(positions[-1]) + 1, len(part))
         return torch.cat(found)
 
 
 def normalise(pictures: Tensor, preprocessing: Preprocessing, device: torch.device) -> Tensor:
-    """Turn uint8 (N, 3, H, W) into network input on the device; the same arithmetic as `Preprocessing.normalise`."""
+    """Turn uint8 (N, 3, H, W) into network input: `to_gray` and `Preprocessing.normalise`, on the device."""
     pixels = pictures.to(device, torch.float32).contiguous(memory_format=torch.channels_last)
     if preprocessing.gray:
-        pixels = v2.functional.rgb_to_grayscale(pixels, num_output_channels=3)
+        luma = torch.tensor(LUMA, device=device).view(1, 3, 1, 1)
+        pixels = (pixels * luma).sum(dim=1, keepdim=True).round().expand_as(pixels)
     mean = torch.tensor(preprocessing.mean, device=device).view(1, 3, 1, 1) * 255
     std = torch.tensor(preprocessing.std, device=device).view(1, 3, 1, 1) * 255
     return (pixels - mean) / std

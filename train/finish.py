@@ -1,11 +1,11 @@
 """From a trained run to a checkpoint: choose on val, measure on test, write the folder.
 
 Three things are fitted, all on val: the temperature, the operating points, and the power of the balanced
-prior. Test pictures are only counted.
+prior. Test pictures are only counted. Under torchrun all processes share the pictures, and the first writes.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +19,7 @@ from core.data.splits import Split
 from core.data.synthetic import draw_lesion
 from core.evaluate.artifact import Evaluation
 from core.labels import CODES
+from core.models.catalog import CHECKPOINTS_FOLDER
 from core.models.checkpoint import Checkpoint, Manifest, load_checkpoint, save_checkpoint
 from core.models.network import AdditiveNetwork, build_network
 from core.predict.calibration import choose_prior_power, fit_operating_points, fit_temperature, softmax
@@ -28,7 +29,7 @@ from train.card import model_card
 from train.data import drawn_frequencies
 from train.evaluate import evaluate_checkpoint
 from train.fit import Plan, truth_of
-from train.predicting import Predicted, predict_pictures
+from train.predicting import predict_pictures, processes
 from train.state import load_state
 
 # Enough to know where features lie: the statistics have 64 axes.
@@ -44,7 +45,7 @@ Progress = Callable[[str], Callable[[int, int], None]]
 def finish_run(
     run: RunFolder, out: Path, *, name: str, data_dir: Path | None = None, progress: Progress
 ) -> tuple[Checkpoint, Evaluation]:
-    """Write a run's best weights as a checkpoint folder, with everything measured; returns it with its test artifact.
+    """Write a run's best weights as a checkpoint folder, measured; returns it with its test artifact.
 
     data_dir: where the dataset lies now, if it has moved since training.
 
@@ -81,24 +82,26 @@ def finish_run(
     )
     network.eval().requires_grad_(requires_grad=False)
     raw = Checkpoint("run:" + run.path.name, run.path, manifest, network, None)
-    val = _part(metadata, split, "val")
+    on_val = _predict(raw, _part(metadata, split, "val"), progress("val"))
     train = _part(metadata, split, "train").sample(frac=1, random_state=0).head(STATISTICS_PICTURES)
-    on_val = _predict(raw, val, progress("val"))
     on_train = _predict(raw, train, progress("feature statistics"))
-    manifest = choose_on_val(manifest, on_val.logits, truth_of(val))
+    manifest = choose_on_val(manifest, on_val.logits, on_val.truth)
     statistics = FeatureStatistics.fit(on_train.features, on_val.features)
     golden = _golden(manifest, seed=plan.recipe.seed)
 
     def save(measured: Manifest) -> Checkpoint:
-        save_checkpoint(
-            out, network, measured, golden=golden, statistics=statistics, card=model_card(measured)
-        )
-        return load_checkpoint(out, reference=f"bundled:{name}")
+        if processes().is_main_process:
+            save_checkpoint(
+                out, network, measured, golden=golden, statistics=statistics, card=model_card(measured)
+            )
+        processes().wait_for_everyone()
+        return load_checkpoint(out, reference=reference_of(out))
 
     evaluation = evaluate_checkpoint(
         save(manifest), metadata, split, "test", name=name, progress=progress("test")
     )
-    metrics = {
+    processes().wait_for_everyone()  # nobody may still be reading what is written again now
+    metrics: dict[str, dict[str, float | int | None]] = {
         metric: {
             "value": interval.value,
             "low": interval.low,
@@ -109,6 +112,12 @@ def finish_run(
         for metric, interval in evaluation.metrics.items()
     }
     return save(replace(manifest, metrics=metrics)), evaluation
+
+
+def reference_of(folder: Path) -> str:
+    """Return how people name the checkpoint in this folder."""
+    resolved = folder.resolve()
+    return f"bundled:{resolved.name}" if resolved.parent == CHECKPOINTS_FOLDER else f"local:{resolved}"
 
 
 def best_network(run: RunFolder, plan: Plan) -> tuple[AdditiveNetwork, dict[str, float]]:
@@ -128,7 +137,7 @@ def best_network(run: RunFolder, plan: Plan) -> tuple[AdditiveNetwork, dict[str,
 
 
 def choose_on_val(manifest: Manifest, logits: np.ndarray, truth: np.ndarray) -> Manifest:
-    """Return the manifest with temperature, operating points and balanced power, fitted on val logits (N, 7)."""
+    """Return the manifest with what is fitted on val logits (N, 7): temperature, thresholds, prior power."""
     temperature = fit_temperature(logits, truth)
     probabilities = softmax(logits, temperature)
     return replace(
@@ -144,9 +153,21 @@ def _part(metadata: pd.DataFrame, split: Split, name: str) -> pd.DataFrame:
     return metadata[chosen].reset_index(drop=True)
 
 
-def _predict(checkpoint: Checkpoint, part: pd.DataFrame, progress: Callable[[int, int], None]) -> Predicted:
+@dataclass(frozen=True)
+class _Known:
+    """Answers to pictures whose diagnosis is known: logits (N, 7), features (N, K), class indices (N,)."""
+
+    logits: np.ndarray
+    features: np.ndarray
+    truth: np.ndarray
+
+
+def _predict(checkpoint: Checkpoint, part: pd.DataFrame, progress: Callable[[int, int], None]) -> _Known:
+    """Return what a checkpoint answers to the readable pictures of a part."""
     paths = [Path(path) for path in part["image_path"]]
-    return predict_pictures(checkpoint, paths, encode_metadata(part), progress=progress)
+    predicted = predict_pictures(checkpoint, paths, encode_metadata(part), progress=progress)
+    readable = [position for position in range(len(part)) if position not in predicted.unreadable]
+    return _Known(predicted.logits[readable], predicted.features[readable], truth_of(part)[readable])
 
 
 def _golden(manifest: Manifest, *, seed: int) -> np.ndarray:

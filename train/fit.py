@@ -1,25 +1,28 @@
 """From a recipe and a dataset to a trained run: what `fit` and `resume` do."""
 
 import subprocess
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 import timm
 import torch
 from accelerate import Accelerator, PartialState
+from accelerate.utils import broadcast_object_list
 
 from core.data.preprocessing import Preprocessing
 from core.data.readers import read_dataset
 from core.data.splits import Split
+from core.errors import RecipeError, RunError
 from core.labels import INDEX
 from core.models.network import AdditiveNetwork
 from core.models.registry import MODELS, ModelSpec
 from core.models.weights import Provenance, pretrained_backbone
-from core.runs.folder import RunFolder
+from core.runs.folder import LIVE_STATES, RunFolder, Status
 from core.settings import settings
 from train.data import class_frequencies, drawn_frequencies, load_training_parts
 from train.display import TerminalDisplay
@@ -71,9 +74,7 @@ def make_accelerator(recipe: Recipe) -> Accelerator:
     cpu = not torch.cuda.is_available()
     PartialState(cpu=cpu)  # before anything else, or two ranks both believe they are rank 0
     precision = "bf16" if recipe.precision == "bf16" else "no"
-    return Accelerator(
-        cpu=cpu, mixed_precision=precision, gradient_accumulation_steps=recipe.optimizer.accumulate
-    )
+    return Accelerator(cpu=cpu, mixed_precision=precision)
 
 
 def start(recipe: Recipe, data_dir: Path, name: str, display: TerminalDisplay) -> RunFolder:
@@ -93,23 +94,26 @@ def start(recipe: Recipe, data_dir: Path, name: str, display: TerminalDisplay) -
         drop_rate=recipe.regularise.drop_rate,
         drop_path_rate=recipe.regularise.drop_path_rate,
     )
-    train_rows = metadata[split.of_images(metadata["image_id"]) == "train"]
+    seen = (split.of_images(metadata["image_id"]) == "train") & metadata["image_path"].notna()
     plan = Plan(
         recipe=recipe,
         data_dir=data_dir.resolve(),
         preprocessing=preprocessing_for(spec, recipe),
         provenance=provenance,
         split_hash=split.hash,
-        class_frequencies=tuple(class_frequencies(truth_of(train_rows))),
+        class_frequencies=tuple(class_frequencies(truth_of(metadata[seen]))),
         commit=current_commit(),
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         versions={"torch": torch.__version__, "timm": timm.__version__},
     )
     runs_dir = settings().runs_dir
+    # A default name holds the time, which processes may read on both sides of a second.
+    (name,) = broadcast_object_list([name])
     if accelerator.is_main_process:
         run = RunFolder.create(runs_dir, name)
-        run.write_config(plan.to_json())
         split.save(run.path / "split.csv")
+        run.write_status(Status.starting())
+        run.write_config(plan.to_json())  # last: with it, the folder is a run
     accelerator.wait_for_everyone()
     run = RunFolder.open(runs_dir, name)
     network = AdditiveNetwork(spec, backbone)
@@ -122,13 +126,22 @@ def resume(name: str, display: TerminalDisplay) -> RunFolder:
     """Go on with a run after its last whole epoch; returns its folder.
 
     Raises:
-        LesionLensError: there is no such run, or its data is no longer what it was.
+        LesionLensError: there is no such run, another process is training it, or its data is no longer what
+            it was.
     """
     run = RunFolder.open(settings().runs_dir, name)
     plan = Plan.from_json(run.config())
     accelerator = make_accelerator(plan.recipe)
+    if accelerator.is_main_process:
+        take_over(run)
+    accelerator.wait_for_everyone()
     metadata = read_dataset(plan.data_dir)
     split = Split.load(run.path / "split.csv")
+    if len(split.of_images(metadata["image_id"])) != len(split.table):
+        raise RunError(
+            f"{plan.data_dir} names {len(metadata)} pictures; run {name} was trained on {len(split.table)}. "
+            "Bring back the dataset as it was, or train anew."
+        )
     dropouts = {
         "drop_rate": plan.recipe.regularise.drop_rate,
         "drop_path_rate": plan.recipe.regularise.drop_path_rate,
@@ -140,8 +153,6 @@ def resume(name: str, display: TerminalDisplay) -> RunFolder:
     network = AdditiveNetwork(MODELS[plan.recipe.model], backbone)
     if not begun:
         network.start_head(drawn_frequencies(np.array(plan.class_frequencies), plan.recipe.balance))
-    if accelerator.is_main_process:
-        run.end_torn_line()
     _train(plan, metadata, split, network, run, accelerator, display, resume=begun)
     return run
 
@@ -157,19 +168,21 @@ def _train(
     *,
     resume: bool,
 ) -> Progress:
-    with accelerator.main_process_first():
-        train, val = load_training_parts(
-            metadata,
-            split,
-            plan.preprocessing,
-            cache_dir=settings().cache_dir,
-            progress=display.counting("decoding"),
-        )
-    feed = FEEDS[plan.recipe.mode](train, val, plan.recipe, plan.preprocessing)
-    display.line(
-        f"{len(train)} training and {len(val)} validation pictures; weights from {plan.provenance.detail}"
-    )
+    if accelerator.is_main_process:
+        display.log_to(run.log)
     try:
+        with accelerator.main_process_first():
+            train, val = load_training_parts(
+                metadata,
+                split,
+                plan.preprocessing,
+                cache_dir=settings().cache_dir,
+                progress=display.counting("decoding"),
+            )
+        feed = FEEDS[plan.recipe.mode](train, val, plan.recipe, plan.preprocessing)
+        display.line(
+            f"{len(train)} training and {len(val)} validation pictures; weights from {plan.provenance.detail}"
+        )
         progress = train_network(
             network,
             feed,
@@ -180,24 +193,55 @@ def _train(
             resume=resume,
         )
     except BaseException as problem:
-        if accelerator.is_main_process and (run.path / "status.json").exists():
-            stopped = isinstance(problem, KeyboardInterrupt)
-            state = "stopped" if stopped else "failed"
-            run.write_status(
-                replace(run.status(), state=state, message=str(problem) or type(problem).__name__)
-            )
+        display.close()
+        if accelerator.is_main_process:
+            _tell_of(problem, run, display)
         raise
     if accelerator.is_main_process:
         run.write_status(replace(run.status(), state="finished"))
     return progress
 
 
+def _tell_of(problem: BaseException, run: RunFolder, display: TerminalDisplay) -> None:
+    """Leave word of what ended a run; a disk that is too full for it must not hide the problem itself."""
+    message = str(problem) or type(problem).__name__
+    stopped = isinstance(problem, KeyboardInterrupt)
+    with suppress(RunError):
+        run.write_status(
+            replace(
+                run.status(), state="stopped" if stopped else "failed", message="" if stopped else message
+            )
+        )
+        run.log("stopped" if stopped else f"failed: {message}")
+    if stopped:
+        display.line(f"Stopped. Go on with: python -m train resume {run.path.name}")
+
+
+def take_over(run: RunFolder) -> None:
+    """Write this process into status.json; refuses a run that another living process is training."""
+    try:
+        before = run.status()
+    except RunError:
+        before = Status("died", 0, "", 0.0)  # killed before it could say anything
+    if before.observed() in LIVE_STATES:
+        raise RunError(
+            f"Run {run.path.name} is being trained by process {before.pid} on {before.host}: two would spoil "
+            "it. Stop that one first."
+        )
+    run.write_status(
+        Status.starting(before.total_steps, step=before.step, epoch=before.epoch, best=before.best)
+    )
+
+
 def preprocessing_for(spec: ModelSpec, recipe: Recipe) -> Preprocessing:
     """Return how this recipe's network wants its pictures: its own ImageNet mean and std."""
     config = timm.get_pretrained_cfg(spec.timm_name)
-    return Preprocessing(
-        size=recipe.size, mean=config.mean, std=config.std, max_aspect=spec.max_aspect, gray=recipe.gray
+    if config is None:
+        raise RecipeError(f"timm does not know {spec.timm_name}: update timm, or choose another model.")
+    mean, std = (
+        cast("tuple[float, float, float]", tuple(channels)) for channels in (config.mean, config.std)
     )
+    return Preprocessing(recipe.size, mean, std, max_aspect=spec.max_aspect, gray=recipe.gray)
 
 
 def truth_of(metadata: pd.DataFrame) -> np.ndarray:

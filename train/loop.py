@@ -1,16 +1,17 @@
 """The training loop, written out: read `train_network` from top to bottom."""
 
-import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 import numpy as np
+import psutil  # type: ignore[import-untyped]  # its types are a package of their own
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name everybody reads
 from accelerate import Accelerator
-from accelerate.utils import gather_object
+from accelerate.utils import broadcast, gather_object
 from timm.models import group_parameters
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
@@ -29,7 +30,11 @@ from train.recipe import OptimizerConfig, Recipe
 from train.state import load_state, save_state
 
 LOG_EVERY_STEPS: Final = 10
+BEAT_EVERY_S: Final = 10.0
+"""How often at most a heartbeat is written, in training and in validation."""
 WATCHED: Final = 12
+MIXED_SHARE: Final = 0.5
+"""Share of batches that mixup or cutmix changes, where a recipe asks for them."""
 
 
 @dataclass
@@ -42,6 +47,15 @@ class Progress:
     best_epoch: int = 0
     elapsed_s: float = 0.0
     images: int = 0
+
+    def end_epoch(self, balanced_accuracy: float, elapsed_s: float) -> bool:
+        """Count a whole epoch; returns whether it was the best so far."""
+        self.epoch += 1
+        self.elapsed_s += elapsed_s
+        improved = balanced_accuracy > self.best
+        if improved:
+            self.best, self.best_epoch = balanced_accuracy, self.epoch
+        return improved
 
 
 def train_network(
@@ -58,28 +72,29 @@ def train_network(
 
     Only rank 0 writes. With `resume`, goes on after the last whole epoch, with the same draws, augmentations
     and learning rates as a run that was never interrupted.
+
+    Raises:
+        RunError: the loss is no longer finite, the state to resume from is damaged, or the disk is full.
     """
     network.to(accelerator.device)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks this form
+    network.to(memory_format=torch.channels_last)
     module = feed.start(network, accelerator, display)
     optimizer = torch.optim.AdamW(
         parameter_groups(network, recipe.optimizer), lr=recipe.optimizer.learning_rate
     )
     ema = ModelEmaV3(network, decay=recipe.optimizer.ema_decay, use_warmup=True)
     state = {"network": network, "ema": ema.module}
-    progress = Progress()
-    if resume:
-        progress = Progress(
-            **load_state(run.checkpoints / "last.safetensors", parts=state, optimizer=optimizer)
-        )
-        run.rewind(progress.epoch)
-    model, stepper = accelerator.prepare(module, optimizer)
     steps = steps_per_epoch(len(feed.train), recipe, accelerator.num_processes)
-    journal = Journal(run, recipe, steps * recipe.epochs, accelerator, display)
+    progress = load_last(run, state, optimizer, steps) if resume else Progress()
+    model, stepper = accelerator.prepare(module, optimizer)
+    journal = Journal(run, recipe, steps * recipe.epochs, accelerator, display, progress)
     criterion = Criterion(recipe, class_frequencies(feed.train.truth), accelerator.device)
     watched = watch_positions(feed.val, seed=recipe.seed)
 
     for epoch in range(progress.epoch, recipe.epochs):
+        if recipe.patience and epoch - progress.best_epoch >= recipe.patience:
+            display.line(f"No better validation for {recipe.patience} epochs: stopping.")
+            break
         started = time.monotonic()
         # Dropout and mixing are drawn anew from here, so an epoch does not depend on what ran before it.
         torch.manual_seed(recipe.seed * 100_003 + epoch * 1_009 + accelerator.process_index)
@@ -88,43 +103,58 @@ def train_network(
         journal.start_epoch(epoch)
         for inputs, facts, truth, weights, waited_s in timed(batches):
             set_learning_rate(optimizer, recipe, progress.step, steps)
-            with accelerator.accumulate(model):
-                with accelerator.autocast():
-                    loss = criterion(model, feed.inputs(inputs, accelerator.device), facts, truth, weights)
-                accelerator.backward(loss)
-                if accelerator.sync_gradients:
-                    accelerator.clip_grad_norm_(model.parameters(), recipe.optimizer.clip_norm)
-                stepper.step()
-                stepper.zero_grad()
             progress.step += 1
             progress.images += len(truth) * accelerator.num_processes
-            ema.update(network, step=progress.step)
+            # Gradients are never carried over to the next epoch: a resumed run could not know them.
+            whole = progress.step % steps == 0 or progress.step % steps % recipe.optimizer.accumulate == 0
+            with nullcontext() if whole else accelerator.no_sync(model):
+                with accelerator.autocast():
+                    loss = criterion(model, feed.inputs(inputs, accelerator.device), facts, truth, weights)
+                accelerator.backward(loss / recipe.optimizer.accumulate)
+            if whole:
+                accelerator.clip_grad_norm_(model.parameters(), recipe.optimizer.clip_norm)
+                stepper.step()
+                stepper.zero_grad()
+                ema.update(network, step=progress.step)
             journal.step(progress, loss.item(), optimizer.param_groups[0]["lr"], waited_s)
 
-        logits = predict_val(ema.module, feed, accelerator)
+        # Each process counted batch statistics of its own pictures; all of them judge one network.
+        broadcast(list(ema.module.buffers()))
+        logits = predict_val(ema.module, feed, accelerator, journal.beat)
         scores = score(feed.val.truth, logits)
-        progress.epoch = epoch + 1
-        progress.elapsed_s += time.monotonic() - started
-        improved = scores["balanced_accuracy"] > progress.best
-        if improved:
-            progress.best, progress.best_epoch = scores["balanced_accuracy"], epoch + 1
+        improved = progress.end_epoch(scores["balanced_accuracy"], time.monotonic() - started)
         if accelerator.is_main_process:
-            if improved:
-                save_state(
-                    run.checkpoints / "best.safetensors", parts={"ema": ema.module}, progress=asdict(progress)
-                )
-            save_state(
-                run.checkpoints / "last.safetensors",
-                parts=state,
-                optimizer=optimizer,
-                progress=asdict(progress),
-            )
+            keep(run, state, optimizer, progress, improved=improved)
             record_watch(run, ema.module, feed, watched, accelerator.device, epoch + 1)
             journal.end_epoch(progress, scores)
-        if recipe.patience and progress.epoch - progress.best_epoch >= recipe.patience:
-            display.line(f"No better validation for {recipe.patience} epochs: stopping.")
-            break
     return progress
+
+
+def load_last(
+    run: RunFolder, state: dict[str, nn.Module], optimizer: torch.optim.Optimizer, steps: int
+) -> Progress:
+    """Load the state after the last whole epoch into modules and optimizer; returns how far that was."""
+    stored = load_state(run.checkpoints / "last.safetensors", parts=state, optimizer=optimizer)
+    # The step is counted again, in case the run goes on with another number of processes.
+    return Progress(**stored | {"step": stored["epoch"] * steps})
+
+
+def keep(
+    run: RunFolder,
+    state: dict[str, nn.Module],
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
+    *,
+    improved: bool,
+) -> None:
+    """Save what to go on from, and the EMA weights when they are the best so far."""
+    if improved:
+        save_state(
+            run.checkpoints / "best.safetensors", parts={"ema": state["ema"]}, progress=asdict(progress)
+        )
+    save_state(
+        run.checkpoints / "last.safetensors", parts=state, optimizer=optimizer, progress=asdict(progress)
+    )
 
 
 class Journal:
@@ -137,14 +167,18 @@ class Journal:
         total_steps: int,
         accelerator: Accelerator,
         display: TerminalDisplay,
+        progress: Progress,
     ) -> None:
         self._run = run
         self._recipe = recipe
         self._world = accelerator.num_processes
         self._writes = accelerator.is_main_process
         self._display = display
-        self._status = Status.starting(total_steps)
+        best = progress.best if progress.best_epoch else None
+        self._status = Status.starting(total_steps, step=progress.step, epoch=progress.epoch, best=best)
         self._write_status()
+        if self._writes:
+            run.rewind(progress.epoch)
 
     def start_epoch(self, epoch: int) -> None:
         """Begin counting an epoch (0-based)."""
@@ -161,6 +195,8 @@ class Journal:
             )
         self._losses.append(loss)
         self._waited_s += waited_s
+        self._status = replace(self._status, step=progress.step, epoch=self._epoch)
+        self.beat()
         if not self._writes or progress.step % LOG_EVERY_STEPS:
             return
         elapsed_s = time.monotonic() - self._started
@@ -175,11 +211,9 @@ class Journal:
                 "learning_rate": learning_rate,
                 "images_per_s": images_per_s,
                 "wait_share": self._waited_s / elapsed_s,
-                "memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+                "memory_mb": psutil.Process().memory_info().rss / 2**20,
             }
         )
-        self._status = replace(self._status, step=progress.step, epoch=self._epoch)
-        self._write_status()
         self._display.step(
             progress.step, self._status.total_steps, f"loss {recent:.3f}, {images_per_s:.0f} images/s"
         )
@@ -207,7 +241,13 @@ class Journal:
             f"(best {progress.best:.3f} in epoch {progress.best_epoch})"
         )
 
+    def beat(self) -> None:
+        """Show that the trainer lives, and how far it is; called often, writes seldom."""
+        if time.monotonic() - self._beat_at >= BEAT_EVERY_S:
+            self._write_status()
+
     def _write_status(self) -> None:
+        self._beat_at = time.monotonic()
         if self._writes:
             self._run.write_status(self._status)
 
@@ -234,7 +274,7 @@ class Criterion:
         """Return the mean loss of a batch, a scalar in float32."""
         device = inputs.device
         facts, target, weights = facts.to(device), truth.to(device), weights.to(device, torch.float32)
-        if self.mix is not None:
+        if self.mix is not None and torch.rand(()) < MIXED_SHARE:
             inputs, target = self.mix(inputs, target)
             facts = torch.full_like(facts, torch.nan)  # a mixed picture has no one patient
         logits = model(inputs, facts).float() + self.shift
@@ -279,8 +319,10 @@ def set_learning_rate(
         group["lr"] = group["base_lr"] * factor
 
 
-def predict_val(network: AdditiveNetwork, feed: Feed, accelerator: Accelerator) -> np.ndarray:
-    """Return logits (N, 7) of the validation part with facts; processes share the work and all get the whole."""
+def predict_val(
+    network: AdditiveNetwork, feed: Feed, accelerator: Accelerator, beat: Callable[[], None] = lambda: None
+) -> np.ndarray:
+    """Return logits (N, 7) of the validation part with facts; processes share the work, all get the whole."""
     network.eval()
     module = feed.module(network)
     found = []
@@ -292,6 +334,7 @@ def predict_val(network: AdditiveNetwork, feed: Feed, accelerator: Accelerator) 
             with accelerator.autocast():
                 logits = module(feed.inputs(inputs, accelerator.device), facts)
             found.append((positions, logits.float().cpu().numpy()))
+            beat()
     everything = gather_object(found) if accelerator.num_processes > 1 else found
     together = np.empty((len(feed.val), len(CODES)), dtype=np.float32)
     for positions, values in everything:
@@ -302,7 +345,9 @@ def predict_val(network: AdditiveNetwork, feed: Feed, accelerator: Accelerator) 
 def score(truth: np.ndarray, logits: np.ndarray) -> dict[str, Any]:
     """Return what is logged of a validation: loss, balanced accuracy, recalls and confusion matrix.
 
-    These are uncalibrated and without intervals; `train.finish` measures the finished checkpoint.
+    These are uncalibrated and without intervals; `train.finish` measures the finished checkpoint. What a
+    small validation part leaves undefined is None; balanced accuracy is then the mean recall of the
+    diagnoses it has.
     """
     probabilities = softmax(logits)
     confusion = np.zeros((len(CODES), len(CODES)), dtype=int)
@@ -311,11 +356,16 @@ def score(truth: np.ndarray, logits: np.ndarray) -> dict[str, Any]:
     return {
         "val_loss": METRICS["log_loss"](truth, probabilities),
         "accuracy": METRICS["accuracy"](truth, probabilities),
-        "balanced_accuracy": METRICS["balanced_accuracy"](truth, probabilities),
-        "macro_auc": METRICS["macro_auc"](truth, probabilities),
-        "recall": [None if np.isnan(value) else float(value) for value in recall],
+        "balanced_accuracy": float(np.nanmean(recall)),
+        "macro_auc": defined(METRICS["macro_auc"](truth, probabilities)),
+        "recall": [defined(value) for value in recall],
         "confusion": confusion.tolist(),
     }
+
+
+def defined(value: float) -> float | None:
+    """Return a number as JSON can hold it: None where it is not defined."""
+    return None if np.isnan(value) else float(value)
 
 
 def timed(batches: Batches) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor, float]]:
@@ -346,12 +396,12 @@ def record_watch(
     device: torch.device,
     epoch: int,
 ) -> None:
-    """Write what the network makes of the watch images now: maps (12, 7, h, w) and logits, in half precision."""
+    """Write what the network makes of the watch images now: half-precision maps (12, 7, h, w), and logits."""
     network.eval()
     with torch.no_grad():
         evidence = network.look(feed.pictures(positions, device))
-    np.savez_compressed(
-        run.watch / f"epoch_{epoch:04d}.npz",
+    run.write_watch(
+        epoch,
         image_ids=feed.val.metadata["image_id"].to_numpy(dtype=str)[positions],
         truth=feed.val.truth[positions],
         maps=evidence.maps.cpu().numpy().astype(np.float16),

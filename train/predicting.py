@@ -23,6 +23,7 @@ from core.errors import PictureError
 from core.labels import CODES
 from core.models.checkpoint import Checkpoint
 from core.models.network import AdditiveNetwork
+from train.data import available_cpus
 
 BATCH: Final = 32
 
@@ -63,7 +64,7 @@ def predict_pictures(
     progress: Callable[[int, int], None] | None = None,
 ) -> Predicted:
     """Return what a checkpoint answers to pictures with facts (N, 3); see `encode_facts`."""
-    state = PartialState(cpu=not torch.cuda.is_available())
+    state = processes()
     mine = list(range(len(paths)))[state.process_index :: state.num_processes]
     pictures = _Pictures(paths, checkpoint.manifest.preprocessing, mine)
     network = checkpoint.network.to(state.device)
@@ -78,7 +79,8 @@ def predict_pictures(
         logits, features = look_at(network, pixels, known, views=views)
         found.extend(zip(positions, logits, features, strict=True))
 
-    loader = DataLoader(pictures, batch_size=None, num_workers=workers if len(mine) > BATCH else 0)
+    workers = min(workers, available_cpus()) if len(mine) > BATCH else 0
+    loader = DataLoader(pictures, batch_size=None, num_workers=workers)
     for done, (position, picture, reason) in enumerate(loader, 1):
         if reason:
             unreadable[position] = reason
@@ -87,7 +89,7 @@ def predict_pictures(
             if len(waiting[picture.shape]) == BATCH:
                 flush(picture.shape)
         if progress is not None:
-            progress(done, len(mine))
+            progress(min(done * state.num_processes, len(paths)), len(paths))
     for shape in list(waiting):
         flush(shape)
     if state.num_processes > 1:
@@ -96,10 +98,15 @@ def predict_pictures(
     return _in_order(found, unreadable, len(paths))
 
 
+def processes() -> PartialState:
+    """Return who shares this work: one process, or several under torchrun."""
+    return PartialState(cpu=not torch.cuda.is_available())
+
+
 def look_at(
     network: AdditiveNetwork, pixels: Tensor, facts: Tensor, *, views: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return logits (n, 7) averaged over views, and the features (n, K) of the first view, for network input."""
+    """Return logits (n, 7) averaged over views, and features (n, K) of the first view, for network input."""
     logits = []
     features: Tensor | None = None
     with torch.no_grad():

@@ -1,20 +1,28 @@
-"""What one training run does, as data. Recipes are TOML files in train/recipes; any value can be overridden."""
+"""What one training run does, as data. Recipes are TOML files in train/recipes; any value can be changed."""
 
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
-from core.data.transforms import AugmentConfig
+from core.data.augment import AugmentConfig, Share
+from core.data.metadata import DX_TYPES
+from core.data.preprocessing import GRID_PX
 from core.errors import RecipeError
 from core.models.registry import MODELS
 
 RECIPES_DIR: Final = Path(__file__).parent / "recipes"
 
 _FORBID_UNKNOWN: Final = ConfigDict(extra="forbid")
+
+Count = Annotated[int, Field(ge=1)]
+Whole = Annotated[int, Field(ge=0)]
+TrainSize = Annotated[int, Field(ge=GRID_PX)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True)
@@ -24,19 +32,19 @@ class OptimizerConfig:
     learning_rate: of the head; a layer group n groups below it gets layer_decay**n of that.
     facts_scale: learning rate of the fact tables, relative to the head's.
     freeze_stages: how many of timm's coarse layer groups, from the stem, stay as they came.
-    accumulate: batches whose gradients are added up before a step.
+    accumulate: batches whose gradients are averaged before a step; an epoch's last step may have fewer.
     """
 
     __pydantic_config__: ClassVar = _FORBID_UNKNOWN
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.05
-    layer_decay: float = 1.0
-    facts_scale: float = 10.0
-    freeze_stages: int = 0
-    warmup_epochs: float = 1.0
-    clip_norm: float = 1.0
-    accumulate: int = 1
-    ema_decay: float = 0.999
+    learning_rate: Positive = 1e-3
+    weight_decay: NotNegative = 0.05
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    facts_scale: NotNegative = 10.0
+    freeze_stages: Whole = 0
+    warmup_epochs: NotNegative = 1.0
+    clip_norm: Positive = 1.0
+    accumulate: Count = 1
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.999
 
 
 @dataclass(frozen=True)
@@ -50,39 +58,41 @@ class BalanceConfig:
     """
 
     __pydantic_config__: ClassVar = _FORBID_UNKNOWN
-    sampler_power: float = 0.5
-    loss_power: float = 0.0
-    logit_adjustment: float = 0.0
-    dx_type_weights: dict[str, float] = field(default_factory=dict)
+    sampler_power: Share = 0.5
+    loss_power: Share = 0.0
+    logit_adjustment: NotNegative = 0.0
+    dx_type_weights: dict[str, Positive] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class RegulariseConfig:
     """What keeps the network from learning by heart.
 
-    mixup, cutmix: alpha of the Beta distribution, 0 is off.
+    mixup, cutmix: alpha of the Beta distribution, 0 is off. With either on, every second batch or so is
+        mixed: a mixed picture has no one patient, so only the others teach the facts.
     facts_dropout: chance that a fact of a picture is hidden in training, each by itself.
     all_facts_dropout: chance that all facts of a picture are hidden together.
     """
 
     __pydantic_config__: ClassVar = _FORBID_UNKNOWN
-    label_smoothing: float = 0.0
-    mixup: float = 0.0
-    cutmix: float = 0.0
-    drop_rate: float = 0.0
-    drop_path_rate: float = 0.0
-    facts_dropout: float = 0.2
-    all_facts_dropout: float = 0.2
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    mixup: NotNegative = 0.0
+    cutmix: NotNegative = 0.0
+    drop_rate: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    drop_path_rate: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    facts_dropout: Share = 0.2
+    all_facts_dropout: Share = 0.2
 
 
 @dataclass(frozen=True)
 class Recipe:
     """One training run.
 
-    size: shorter side of the input when the model is used, px.
+    size: shorter side of the input when the model is used, px; a multiple of 32.
     train_sizes: side of the square training crops in the first and the last epoch, px; linear in between,
         in steps of 16. Smaller first is quicker, and a network used at a larger size than it was trained at
-        sees lesions at the scale it knows (Touvron et al., Fixing the train-test resolution discrepancy, 2019).
+        sees lesions at the scale it knows (Touvron et al., Fixing the train-test resolution discrepancy,
+        2019).
     mode: "finetune" trains the network; "frozen" computes the backbone's features once and fits the head.
     patience: epochs without a better validation balanced accuracy before stopping; 0 never stops early.
     workers: processes that prepare pictures.
@@ -93,14 +103,14 @@ class Recipe:
     about: str = ""
     weights: str = "auto"
     mode: Literal["finetune", "frozen"] = "finetune"
-    size: int = 224
-    train_sizes: tuple[int, int] = (224, 224)
-    epochs: int = 10
-    batch_size: int = 32
+    size: Annotated[int, Field(ge=GRID_PX, multiple_of=GRID_PX)] = 224
+    train_sizes: tuple[TrainSize, TrainSize] = (224, 224)
+    epochs: Count = 10
+    batch_size: Count = 32
     precision: Literal["fp32", "bf16"] = "fp32"
-    seed: int = 0
-    patience: int = 0
-    workers: int = 1
+    seed: Whole = 0
+    patience: Whole = 0
+    workers: Whole = 1
     gray: bool = False
     facts: bool = True
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
@@ -141,7 +151,7 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
         raise RecipeError(
             f"There is no recipe {name_or_path!r}; there are {known}, or give a TOML file."
         ) from problem
-    except tomllib.TOMLDecodeError as problem:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
         raise RecipeError(f"{path.name} is not TOML: {problem}.") from problem
     for override in overrides:
         _apply(values, override)
@@ -155,10 +165,16 @@ def recipe_from(values: dict[str, Any], source: str) -> Recipe:
     except ValidationError as problem:
         first = problem.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise RecipeError(f"{source}: {where or 'the recipe'}: {first['msg']}.") from problem
+        raise RecipeError(
+            f"{source}: {where or 'the recipe'}: {first['msg']}; it is {first['input']!r}."
+        ) from problem
     if recipe.model not in MODELS:
         raise RecipeError(
             f"{source}: model {recipe.model!r} is not known; expected one of {', '.join(MODELS)}."
+        )
+    if unknown := sorted(set(recipe.balance.dx_type_weights) - set(DX_TYPES)):
+        raise RecipeError(
+            f"{source}: balance.dx_type_weights: {unknown[0]!r} is not known; expected {', '.join(DX_TYPES)}."
         )
     return recipe
 

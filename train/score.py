@@ -14,7 +14,7 @@ from core.errors import DataError
 from core.evaluate.artifact import write_isic_csv
 from core.models.checkpoint import Checkpoint
 from core.predict.calibration import balanced_prior, softmax
-from train.predicting import predict_pictures
+from train.predicting import predict_pictures, processes
 
 PRIORS: Final = ("data", "balanced")
 
@@ -58,13 +58,15 @@ def score_folder(
     unreadable = {paths[position].name: reason for position, reason in sorted(predicted.unreadable.items())}
     if not readable:
         raise DataError(
-            f"None of the {len(paths)} pictures in {images} can be read; the first: {min(unreadable.values())}"
+            f"None of the {len(paths)} pictures in {images} can be read; the first: "
+            f"{next(iter(unreadable.values()))}"
         )
     probabilities = softmax(predicted.logits[readable], checkpoint.manifest.temperature)
     if prior == "balanced":
         frequencies = np.array(checkpoint.manifest.class_frequencies)
         probabilities = balanced_prior(probabilities, frequencies, checkpoint.manifest.balanced_power)
-    write_isic_csv(out, [paths[position].stem for position in readable], probabilities)
+    if processes().is_main_process:
+        write_isic_csv(out, [paths[position].stem for position in readable], probabilities)
     return Scored(len(readable), sum(facts[position] != Facts() for position in readable), unreadable)
 
 

@@ -1,6 +1,6 @@
 """A training state on disk: everything needed to go on, in one safetensors file, replaced atomically.
 
-No pickle: optimizer moments are tensors like the weights, and the rest is a line of JSON in the file's header.
+No pickle: optimizer moments are tensors like the weights, the rest is a line of JSON in the file's header.
 """
 
 import json
@@ -23,7 +23,11 @@ def save_state(
     progress: dict[str, Any],
     optimizer: torch.optim.Optimizer | None = None,
 ) -> None:
-    """Write modules, optimizer moments and progress; a reader sees the old file or the new one, whole."""
+    """Write modules, optimizer moments and progress; a reader sees the old file or the new one, whole.
+
+    Raises:
+        RunError: the disk is full or may not be written; the old file is kept.
+    """
     tensors = {
         f"{name}.{key}": value for name, module in parts.items() for key, value in module.state_dict().items()
     }
@@ -31,8 +35,15 @@ def save_state(
         tensors |= {f"optimizer.{index}.{key}": torch.as_tensor(value) for key, value in moments.items()}
     contiguous = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
     temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    save_file(contiguous, temporary, metadata={"progress": json.dumps(progress)})
-    temporary.replace(path)
+    try:
+        save_file(contiguous, temporary, metadata={"progress": json.dumps(progress)})
+        temporary.replace(path)
+    except (OSError, SafetensorError) as problem:
+        temporary.unlink(missing_ok=True)
+        raise RunError(
+            f"The training state {path} could not be written ({problem}). Free some disk space and resume "
+            "the run: what was written before is kept."
+        ) from problem
 
 
 def load_state(

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from core.data.facts import MAX_AGE_YEARS, Facts
-from core.data.readers import read_table
+from core.data.readers import PICTURE_SUFFIXES, read_table
 from core.data.vocabulary import SITE_OF, normal, read_age, sex_of, site_of
 from core.errors import MetadataError
 
@@ -33,8 +33,12 @@ def read_facts(path: Path) -> dict[str, Facts]:
     facts = {}
     for number, row in table.rows:
         age = _age(path, number, _value(row, AGE_COLUMNS))
-        facts[Path(row[id_column]).stem] = Facts(age, sex_of(_value(row, SEX_COLUMNS)), _site(row))
+        facts[_image_id(row[id_column])] = Facts(age, sex_of(_value(row, SEX_COLUMNS)), _site(row))
     return facts
+
+
+def _image_id(name: str) -> str:
+    return Path(name).stem if Path(name).suffix.lower() in PICTURE_SUFFIXES else name
 
 
 def _first(wanted: Iterable[str], present: Iterable[str]) -> str | None:

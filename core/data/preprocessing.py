@@ -1,7 +1,7 @@
 """From any picture to what a network sees: one way, for training, evaluation, pages and the command line.
 
-A convolutional network takes any shape, so a picture is shown whole: its shorter side is brought to `size` and
-its longer side follows, up to `max_aspect`. Only what is longer than that is cut, evenly at both ends.
+A convolutional network takes any shape, so a picture is shown whole: its shorter side is brought to `size`
+and its longer side follows, up to `max_aspect`. Only what is longer than that is cut, evenly at both ends.
 """
 
 from dataclasses import asdict, dataclass
@@ -13,15 +13,17 @@ from PIL import Image
 GRID_PX: Final = 32
 """Sides are whole multiples of the networks' stride, so every position of a map covers the same square."""
 
-# ITU-R BT.601 luma, as in the client's document.
-_LUMA: Final = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+# ITU-R BT.601, as in the client's document.
+LUMA: Final = (0.299, 0.587, 0.114)
+"""What red, green and blue each add to a gray level."""
 
 
 def cover(pixels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Resize uint8 RGB (H, W, 3) to fill `shape` (height, width) and cut what sticks out, evenly."""
     height, width = pixels.shape[:2]
     scale = max(shape[0] / height, shape[1] / width)
-    kept_h, kept_w = shape[0] / scale, shape[1] / scale
+    # Never more than there is, by the last bit of a division: Pillow refuses such a box.
+    kept_h, kept_w = min(shape[0] / scale, height), min(shape[1] / scale, width)
     left, top = (width - kept_w) / 2, (height - kept_h) / 2
     box = (left, top, left + kept_w, top + kept_h)
     resized = Image.fromarray(pixels).resize((shape[1], shape[0]), Image.Resampling.BICUBIC, box=box)
@@ -55,7 +57,7 @@ class Preprocessing:
 
     def normalise(self, seen: np.ndarray) -> np.ndarray:
         """Turn uint8 (..., h, w, 3) into float32 network input (..., 3, h, w)."""
-        mean, std = np.float32(self.mean), np.float32(self.std)
+        mean, std = np.array(self.mean, dtype=np.float32), np.array(self.std, dtype=np.float32)
         scaled = seen.astype(np.float32) * (1 / (255 * std)) - mean / std
         return np.ascontiguousarray(np.moveaxis(scaled, -1, -3))
 
@@ -71,5 +73,5 @@ class Preprocessing:
 
 def to_gray(pixels: np.ndarray) -> np.ndarray:
     """Return uint8 pixels (..., 3) with their luma in all three channels."""
-    luma = np.rint(pixels.astype(np.float32) @ _LUMA).astype(np.uint8)
+    luma = np.rint(pixels.astype(np.float32) @ np.array(LUMA, dtype=np.float32)).astype(np.uint8)
     return np.repeat(luma[..., None], 3, axis=-1)

@@ -122,8 +122,8 @@ class Split:
         if parts.isna().any():
             stranger = image_ids[parts.isna()].iloc[0]
             raise SplitError(
-                f"The split manifest does not hold picture {stranger} (and {int(parts.isna().sum()) - 1} more); "
-                "it was made for another dataset. Make a new split or point to the dataset it was made for."
+                f"The split manifest does not hold picture {stranger} (and {int(parts.isna().sum()) - 1} "
+                "more); it was made for another dataset. Make a new split, or point to that dataset."
             )
         return parts
 
@@ -138,7 +138,7 @@ class Split:
         try:
             header, _, _ = path.read_text(encoding="utf-8").partition("\n")
             seed, claimed = header.removeprefix("# lesionlens split, seed ").split(", sha256 ")
-            split = cls(pd.read_csv(path, skiprows=1, dtype=str), int(seed))
+            split = cls(pd.read_csv(path, skiprows=1, dtype=str, keep_default_na=False), int(seed))
             actual = split.hash
         except (OSError, ValueError, KeyError) as problem:
             raise SplitError(f"{path.name} is not a split manifest ({problem}).") from problem

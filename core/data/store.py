@@ -6,15 +6,18 @@ to. It lies in the user's cache folder; dataset folders are only read.
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import numpy as np
+from filelock import FileLock
 
 from core.data.pictures import read_picture
 from core.data.preprocessing import cover
@@ -24,6 +27,7 @@ STORE_SIZE: Final = (225, 300)
 """Height and width of stored pictures, px: HAM10000's own 3:4."""
 
 _CHUNK: Final = 64
+_RESERVED_AT_ONCE: Final = 2**22
 
 Progress = Callable[[int, int], None]
 """Called with (done, total)."""
@@ -45,6 +49,12 @@ class ImageStore:
         """Row of each readable image id."""
         return {name: row for row, name in enumerate(self.image_ids) if name not in self.unreadable}
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Travel to another process as a folder's name, not as gigabytes of pixels."""
+        if not isinstance(self.pixels, np.memmap) or self.pixels.filename is None:
+            return ImageStore, (self.pixels, self.image_ids, self.unreadable)
+        return _load, (Path(self.pixels.filename).parent, self.pixels.shape[1:3])
+
 
 def open_store(
     image_ids: Sequence[str],
@@ -61,26 +71,41 @@ def open_store(
     reader sees a whole store or none.
 
     Raises:
-        StoreError: there are no pictures, the cache folder cannot be written, or the disk is full.
+        StoreError: there are no pictures, one is gone, the cache folder cannot be written, the disk is full,
+            or a decoding process was killed.
     """
     if not paths:
         raise StoreError("There are no pictures to store: the dataset has facts only. Add its image folders.")
     folder = cache_dir / "stores" / _key(image_ids, paths, size)
-    if not (folder / "store.json").exists():
-        try:
-            _build(folder, image_ids, paths, size, workers, progress)
-        except OSError as problem:
-            raise StoreError(
-                f"The image store at {folder} could not be written ({problem.strerror or problem}). "
-                "Free some disk space or set LESIONLENS_CACHE to another folder, then run it again."
-            ) from problem
+    try:
+        if not (folder / "store.json").exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            # Two trainers on one dataset: the second waits, and finds the store built.
+            with FileLock(folder / "lock"):
+                if not (folder / "store.json").exists():
+                    _build(folder, image_ids, paths, size, workers, progress)
+    except OSError as problem:
+        raise StoreError(
+            f"The image store at {folder} could not be written ({problem.strerror or problem}). "
+            "Free some disk space or set LESIONLENS_CACHE to another folder, then run it again."
+        ) from problem
+    except BrokenProcessPool as problem:
+        raise StoreError(
+            "A process that decodes pictures was killed, perhaps for its memory. Run it again: "
+            "what was decoded is kept."
+        ) from problem
     return _load(folder, size)
 
 
 def _key(image_ids: Sequence[str], paths: Sequence[Path], size: tuple[int, int]) -> str:
     digest = hashlib.sha256(repr(size).encode())
     for name, path in zip(image_ids, paths, strict=True):
-        stat = path.stat()
+        try:
+            stat = path.stat()
+        except OSError as problem:
+            raise StoreError(
+                f"The picture {path} cannot be read ({problem.strerror}). Was the dataset moved meanwhile?"
+            ) from problem
         digest.update(f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:24]
 
@@ -93,14 +118,13 @@ def _build(
     workers: int | None,
     progress: Progress | None,
 ) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     partial = folder / "pixels.partial"
     shape = (len(paths), *size, 3)
     done_log = folder / "done.jsonl"
-    if not partial.exists() or partial.stat().st_size != np.prod(shape, dtype=np.int64):
+    if not partial.exists() or partial.stat().st_size != math.prod(shape):
         done_log.unlink(missing_ok=True)
         with partial.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, max(1, int(np.prod(shape, dtype=np.int64))))
+            _reserve(file, math.prod(shape))
     done, unreadable = _read_log(done_log)
     starts = [start for start in range(0, len(paths), _CHUNK) if start not in done]
     jobs = [
@@ -112,7 +136,8 @@ def _build(
         for start, failures in _run(jobs, workers):
             named = {image_ids[start + offset]: reason for offset, reason in failures.items()}
             unreadable |= named
-            log.write(json.dumps({"start": start, "unreadable": named}) + "\n")
+            # The line break first: it ends a line that a killed build left torn.
+            log.write("\n" + json.dumps({"start": start, "unreadable": named}))
             log.flush()
             finished += min(_CHUNK, len(paths) - start)
             if progress is not None:
@@ -125,11 +150,20 @@ def _build(
     done_log.unlink(missing_ok=True)
 
 
+def _reserve(file: BinaryIO, size: int) -> None:
+    """Take the disk space now: a disk that fills up under a memory map kills the process without a word."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, size)
+        return
+    for start in range(0, size, _RESERVED_AT_ONCE):
+        file.write(bytes(min(_RESERVED_AT_ONCE, size - start)))
+
+
 def _read_log(path: Path) -> tuple[set[int], dict[str, str]]:
     done: set[int] = set()
     unreadable: dict[str, str] = {}
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    for line in lines:
+    for line in filter(None, lines):
         try:
             entry = json.loads(line)
         except json.JSONDecodeError:
@@ -173,8 +207,8 @@ def _load(folder: Path, size: tuple[int, int]) -> ImageStore:
         names = tuple(summary["image_ids"])
         shape = (len(names), *size, 3)
         pixels = np.memmap(folder / "pixels.u8", dtype=np.uint8, mode="r", shape=shape)
-    except (OSError, ValueError, KeyError) as problem:
+        return ImageStore(pixels, names, summary["unreadable"])
+    except (OSError, ValueError, KeyError, TypeError) as problem:
         raise StoreError(
             f"The image store at {folder} is damaged ({problem}). Delete that folder: it is rebuilt."
         ) from problem
-    return ImageStore(pixels, names, summary["unreadable"])

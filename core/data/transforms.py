@@ -4,40 +4,10 @@ Built on torchvision's transforms v2 over uint8 tensors. No hue jitter by defaul
 rest together, and colour is evidence in dermoscopy.
 """
 
-from dataclasses import dataclass
-from typing import ClassVar
-
 import torch
 from torchvision.transforms import InterpolationMode, v2
 
-
-@dataclass(frozen=True)
-class AugmentConfig:
-    """What training pictures undergo; zeros and False switch a change off.
-
-    min_scale: smallest share of the picture's area a random crop keeps (zoom).
-    stretch: the crop's aspect lies in [1/stretch, stretch].
-    flips, quarter_turns: dermoscopy has no up or down, so all eight orientations are equally likely.
-    rotate_degrees, shear_degrees: the most of each, applied to `affine_share` of the pictures.
-    brightness, contrast, saturation, hue: relative jitter, see torchvision's ColorJitter.
-    gray_share: share of pictures turned to three equal channels.
-    erase_share: share of pictures that lose a random rectangle.
-    """
-
-    __pydantic_config__: ClassVar = {"extra": "forbid"}
-    min_scale: float = 0.4
-    stretch: float = 4 / 3
-    flips: bool = True
-    quarter_turns: bool = True
-    rotate_degrees: float = 45.0
-    shear_degrees: float = 8.0
-    affine_share: float = 0.3
-    brightness: float = 0.2
-    contrast: float = 0.2
-    saturation: float = 0.2
-    hue: float = 0.0
-    gray_share: float = 0.0
-    erase_share: float = 0.0
+from core.data.augment import AugmentConfig
 
 
 class QuarterTurn(torch.nn.Module):
