@@ -27,7 +27,7 @@ def cover(pixels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     left, top = (width - kept_w) / 2, (height - kept_h) / 2
     box = (left, top, left + kept_w, top + kept_h)
     resized = Image.fromarray(pixels).resize((shape[1], shape[0]), Image.Resampling.BICUBIC, box=box)
-    return np.asarray(resized)
+    return np.array(resized)  # a copy: torch wants it writable
 
 
 @dataclass(frozen=True)
