@@ -1,9 +1,9 @@
-"""The network: a timm backbone whose logits are a sum of evidence, from the picture and from the patient's facts.
+"""The network: a timm backbone whose logits are a sum of evidence, from picture and patient's facts.
 
     logit_c = b_c + mean over positions of (w_c . A) + age_c(a) + sex_c(s) + site_c(l)
 
-A fact that is unknown adds nothing, so one checkpoint answers with or without facts, and changing a fact needs
-no second look at the picture.
+A fact that is unknown adds nothing, so one checkpoint answers with or without facts, and changing a fact
+needs no second look at the picture.
 """
 
 from typing import Any, Final
@@ -70,7 +70,7 @@ class AdditiveNetwork(nn.Module):
     def __init__(self, spec: ModelSpec, backbone: nn.Module) -> None:
         super().__init__()
         self.spec = spec
-        self.backbone = backbone
+        self.backbone: Any = backbone  # timm's networks have more methods than nn.Module
         self.facts = FactTables()
         self._frozen: list[nn.Module] = []
 

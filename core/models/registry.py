@@ -68,6 +68,8 @@ MODELS: Final[dict[str, ModelSpec]] = {
         "A vision transformer; its maps are approximate.",
         evidence="tokens",
         max_aspect=1.0,
+        # A recipe chooses the input size; without this the network takes 224 px and nothing else.
+        timm_args={"dynamic_img_size": True},
     ),
     "resnet50_se": _attention(50, "se", "ResNet-50 with squeeze-and-excitation attention."),
     "resnet50_eca": _attention(50, "eca", "ResNet-50 with efficient channel attention."),

