@@ -1,9 +1,9 @@
 """Where in the picture each logit comes from, read off one pass through the network.
 
 For average pooling and a linear head, logit_c = b_c + mean over positions of w_c . A (Zhou et al., Learning
-Deep Features for Discriminative Localization, 2016), so the maps w_c . A *are* the logit, taken apart by place.
-Heads that are not linear are linearised at the picture (their Jacobian), which equals Grad-CAM before its ReLU
-(Selvaraju et al., 2017) up to one constant; what the maps then leave out is returned as `remainder`.
+Deep Features for Discriminative Localization, 2016), so the maps w_c . A *are* the logit, taken apart by
+place. Heads that are not linear are linearised at the picture (their Jacobian), which equals Grad-CAM before
+its ReLU (Selvaraju et al., 2017) up to one constant; what the maps then leave out is returned as `remainder`.
 """
 
 from collections.abc import Callable
@@ -44,7 +44,7 @@ def linear(backbone: Any, pixels: Tensor) -> ImageEvidence:
 
 
 def layernorm(backbone: Any, pixels: Tensor) -> ImageEvidence:
-    """Average pool, LayerNorm, linear: exact, with the picture's own mean and scale folded into the weights."""
+    """Average pool, LayerNorm, linear: exact, the picture's own mean and scale folded into the weights."""
     activations = backbone.forward_features(pixels)
     norm, head = backbone.head.norm, backbone.head.fc
     pooled = activations.mean(dim=(2, 3))
@@ -68,22 +68,28 @@ def head(backbone: Any, pixels: Tensor) -> ImageEvidence:
 
 def tokens(backbone: Any, pixels: Tensor) -> ImageEvidence:
     """Vision transformer: maps over the patch tokens that enter the last block, by their mean gradient."""
-    entering = backbone.norm_pre(backbone._pos_embed(backbone.patch_embed(pixels)))  # noqa: SLF001
-    entering = backbone.blocks[:-1](entering)
-
-    def tail(sequence: Tensor) -> Tensor:
-        return backbone.forward_head(backbone.norm(backbone.blocks[-1](sequence)))
-
-    logits, jacobian = _jacobian(tail, entering)
-    patches = entering[:, backbone.num_prefix_tokens :]
-    gradient = jacobian[:, :, backbone.num_prefix_tokens :]
+    entering = _tokens_entering_last_block(backbone, pixels)
+    logits, jacobian = _jacobian(lambda sequence: _after_last_block(backbone, sequence), entering)
     # Grad-CAM: a channel's weight is its mean gradient over positions; times the number of positions, since
     # the maps are read as a mean over positions.
-    weights = gradient.sum(dim=2)
-    height, width = backbone.patch_embed.dynamic_feat_size(pixels.shape[-2:])
-    maps = torch.einsum("nck,npk->ncp", weights, patches).unflatten(2, (height, width))
-    features = backbone.forward_head(backbone.norm(backbone.blocks[-1](entering)), pre_logits=True)
+    weights = jacobian[:, :, backbone.num_prefix_tokens :].sum(dim=2)
+    maps = torch.einsum("nck,nkhw->nchw", weights, _grid_of_patches(backbone, entering, pixels))
+    features = _after_last_block(backbone, entering, pre_logits=True)
     return _with_remainder(backbone, logits, maps, features)
+
+
+def _tokens_entering_last_block(backbone: Any, pixels: Tensor) -> Tensor:
+    entering = backbone.norm_pre(backbone._pos_embed(backbone.patch_embed(pixels)))  # noqa: SLF001
+    return backbone.blocks[:-1](entering)
+
+
+def _after_last_block(backbone: Any, sequence: Tensor, *, pre_logits: bool = False) -> Tensor:
+    return backbone.forward_head(backbone.norm(backbone.blocks[-1](sequence)), pre_logits=pre_logits)
+
+
+def _grid_of_patches(backbone: Any, sequence: Tensor, pixels: Tensor) -> Tensor:
+    patches = sequence[:, backbone.num_prefix_tokens :]
+    return patches.transpose(1, 2).unflatten(2, backbone.patch_embed.dynamic_feat_size(pixels.shape[-2:]))
 
 
 def _jacobian(function: Callable[[Tensor], Tensor], at: Tensor) -> tuple[Tensor, Tensor]:
@@ -120,3 +126,28 @@ HEADS: Final[dict[str, Callable[[Any, Tensor], Tensor]]] = {
 
 EXACT: Final = frozenset({"linear", "layernorm"})
 """Sources whose maps leave nothing out."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A network cut in two at the place its maps show.
+
+    `tail(backbone, body(backbone, pixels))` are its logits. grid: what the body gives, as (N, K, h, w).
+    """
+
+    body: Callable[[Any, Tensor], Tensor]
+    tail: Callable[[Any, Tensor], Tensor]
+    grid: Callable[[Any, Tensor, Tensor], Tensor]
+
+
+_BEFORE_POOLING: Final = Cut(
+    body=lambda backbone, pixels: backbone.forward_features(pixels),
+    tail=lambda backbone, activations: backbone.forward_head(activations),
+    grid=lambda _backbone, activations, _pixels: activations,
+)
+CUTS: Final[dict[str, Cut]] = {
+    "linear": _BEFORE_POOLING,
+    "layernorm": _BEFORE_POOLING,
+    "head": _BEFORE_POOLING,
+    "tokens": Cut(_tokens_entering_last_block, _after_last_block, _grid_of_patches),
+}
