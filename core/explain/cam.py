@@ -1,0 +1,141 @@
+"""Class activation maps by other people's methods, to hold against our evidence maps.
+
+The methods are those of pytorch-grad-cam. Add one by adding an entry to METHODS: it fits when it needs no
+more than the activations at one place of the network and the gradients there, in one pass. Left out are those
+that need hundreds of passes (Score-CAM, Ablation-CAM) or every layer (FullGrad).
+
+These maps have no unit: each is cut at zero and stretched to [0, 1] by itself, so two of them cannot be
+compared in strength. Evidence maps can.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import numpy as np
+import pytorch_grad_cam as library  # type: ignore[import-untyped]
+import torch
+from torch import Tensor, nn
+
+from core.models.checkpoint import Checkpoint
+from core.models.evidence import CUTS, Cut
+
+
+class _SignedEigenCAM(library.EigenCAM):
+    """The library's Eigen-CAM, with a sign: a principal component has none, so some maps came inverted."""
+
+    def get_cam_image(
+        self,
+        _input_tensor: Tensor,
+        _target_layer: nn.Module,
+        _targets: list[nn.Module],
+        activations: np.ndarray,
+        _grads: np.ndarray | None = None,
+        _eigen_smooth: bool = False,
+    ) -> np.ndarray:
+        """Return the first principal component, its strongest place positive, shape (N, h, w)."""
+        return library.utils.svd_on_activations.get_2d_projection_with_sign_correction(activations)
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way to make an activation map.
+
+    of_class: whether the map depends on the class; if not, it shows what the network found striking.
+    """
+
+    title: str
+    about: str
+    make: Callable[..., library.base_cam.BaseCAM]
+    of_class: bool = True
+
+
+METHODS: Final[dict[str, Method]] = {
+    "grad-cam": Method(
+        "Grad-CAM", "Channels weighted by their mean gradient (Selvaraju et al., 2017).", library.GradCAM
+    ),
+    "grad-cam++": Method(
+        "Grad-CAM++",
+        "Weights from higher derivatives, for several objects of a class (Chattopadhay et al., 2018).",
+        library.GradCAMPlusPlus,
+    ),
+    "xgrad-cam": Method(
+        "XGrad-CAM", "Gradients weighted by the activations' share (Fu et al., 2020).", library.XGradCAM
+    ),
+    "hirescam": Method(
+        "HiResCAM", "Gradient times activation, place by place (Draelos, 2020).", library.HiResCAM
+    ),
+    "element-wise": Method(
+        "Element-wise Grad-CAM",
+        "Gradient times activation, cut at zero before channels are summed.",
+        library.GradCAMElementWise,
+    ),
+    "layercam": Method(
+        "LayerCAM",
+        "Positive gradients times activation, place by place (Jiang et al., 2021).",
+        library.LayerCAM,
+    ),
+    "eigencam": Method(
+        "Eigen-CAM",
+        "First principal component of the activations, whatever the class (Muhammad and Yeasin, 2020).",
+        _SignedEigenCAM,
+        of_class=False,
+    ),
+}
+
+
+class _Tapped(nn.Module):
+    """A network for pytorch-grad-cam that is not the shared one, though it computes with it.
+
+    pytorch-grad-cam hangs hooks into the network it is given, switches its mode and clears its gradients.
+    All that happens to this shell: the backbone is no submodule of it, and what is hooked is its own `tap`.
+    The tap's input is a leaf, so gradients flow back to it and no further: frozen networks work, and nothing
+    is spent on the layers below.
+    """
+
+    def __init__(self, backbone: nn.Module, cut: Cut) -> None:
+        super().__init__()
+        self._body = partial(cut.body, backbone)
+        self._tail = partial(cut.tail, backbone)
+        self.tap = nn.Identity()
+        # The library takes the device from the first parameter.
+        self.device = nn.Parameter(torch.empty(0, device=next(backbone.parameters()).device))
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Return the backbone's logits, shape (N, 7)."""
+        with torch.no_grad():
+            found = self._body(pixels)
+        with torch.enable_grad():
+            return self._tail(self.tap(found.requires_grad_()))
+
+
+def cam(checkpoint: Checkpoint, seen: np.ndarray, class_index: int, method: str) -> np.ndarray:
+    """Return a method's map of one class, float32 (h, w) in [0, 1], all zero when nothing speaks for it.
+
+    The place that is mapped is that of the evidence maps: the activations before the pooling, or the tokens
+    that enter the last block.
+
+    Args:
+        checkpoint: its network is left as it was, also when this fails.
+        seen: the picture as the network sees it, uint8 (h, w, 3): `Look.seen`.
+        class_index: position in CODES.
+        method: key of METHODS.
+    """
+    backbone = checkpoint.network.backbone
+    cut = CUTS[checkpoint.network.spec.evidence]
+    pixels = torch.from_numpy(checkpoint.manifest.preprocessing.normalise(seen)[None])
+    pixels = pixels.to(memory_format=torch.channels_last)
+    shell = _Tapped(backbone, cut)
+    maker = METHODS[method].make(
+        shell, [shell.tap], reshape_transform=lambda found: cut.grid(backbone, found, pixels)
+    )
+    try:
+        with checkpoint.lock:
+            found = maker(
+                input_tensor=pixels, targets=[library.utils.model_targets.ClassifierOutputTarget(class_index)]
+            )
+    finally:
+        # Not by the library's own `with`: it swallows IndexErrors.
+        maker.activations_and_grads.release()
+    return np.asarray(found[0], dtype=np.float32)
