@@ -90,6 +90,8 @@ def fit(
     """Train a recipe on a dataset, then calibrate on val and measure on test.
 
     The run folder then holds the checkpoint (`checkpoint/`) and its evaluation (`evaluation/`).
+
+    On several processors or GPUs: torchrun --standalone --nproc_per_node N -m -- train fit RECIPE ...
     """
     from train.fit import start
     from train.recipe import load_recipe

@@ -38,9 +38,8 @@ class TerminalDisplay:
 
     def line(self, text: str) -> None:
         """Show one line that stays above the bar."""
-        if self._quiet:
-            return
-        tqdm.write(text, file=sys.stderr)
+        if not self._quiet:
+            tqdm.write(text, file=sys.stderr)
         if self._log is not None:
             self._log(text)
 

@@ -1,0 +1,312 @@
+"""The command line: finish, evaluate and score, what they write and what they refuse."""
+
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from core.data.readers import read_dataset
+from core.data.splits import Split
+from core.data.synthetic import make_dataset
+from core.errors import DataError, EvaluationError, LesionLensError, RunError
+from core.evaluate.artifact import Evaluation
+from core.labels import CODE_OF_ISIC_COLUMN, CODES, ISIC_2018_COLUMNS
+from core.models.checkpoint import load_checkpoint
+from core.settings import settings
+from tests.conftest import ROOT
+from tests.train.conftest import folders, trainer
+from train.__main__ import app
+from train.evaluate import evaluate_checkpoint
+from train.finish import reference_of
+from train.predicting import VIEWS, predict_pictures
+from train.score import pictures_in, score_folder
+
+
+@pytest.fixture
+def checkpoint(tiny):
+    return load_checkpoint(tiny.run.path / "checkpoint", reference=tiny.reference)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Six pictures in two folders, one of them turned and one broken."""
+    folder = tmp_path / "pictures"
+    (folder / "more").mkdir(parents=True)
+    random = np.random.default_rng(0)
+    for number in range(6):
+        shape = (80, 60, 3) if number == 3 else (60, 80, 3)
+        place = folder / "more" if number > 3 else folder
+        Image.fromarray(random.integers(0, 256, shape, dtype=np.uint8)).save(place / f"P{number}.png")
+    (folder / "P2.png").write_bytes(b"not a picture")
+    (folder / "notes.txt").write_text("not a picture either")
+    return folder
+
+
+def invoke(*arguments: str):
+    return CliRunner().invoke(app, list(arguments))
+
+
+def test_a_finished_run_is_a_checkpoint_with_its_evaluation(tiny, checkpoint):
+    manifest = checkpoint.manifest
+    evaluation = Evaluation.load(tiny.run.path / "evaluation")
+    split = Split.load(tiny.run.path / "split.csv")
+    assert manifest.name == "tiny"
+    assert manifest.split_hash == split.hash == evaluation.split_hash
+    assert set(evaluation.table["image_id"]) == set(
+        split.table.loc[split.table["split"] == "test", "image_id"]
+    )
+    assert manifest.metrics["accuracy"]["value"] == pytest.approx(evaluation.metrics["accuracy"].value)
+    assert manifest.training["weights"] == "random weights, as asked"
+    assert checkpoint.statistics is not None
+    assert evaluation.checkpoint == tiny.reference
+    card = (tiny.run.path / "checkpoint" / "README.md").read_text()
+    assert "Not a medical device" in card
+    assert "| balanced_accuracy |" in card
+
+
+def test_what_fit_printed_names_the_checkpoint_and_every_metric(tiny):
+    assert f"--checkpoint {tiny.reference}" in tiny.printed
+    assert "balanced_accuracy" in tiny.printed
+    assert re.search(r"\bnan\b", tiny.printed) is None
+
+
+def test_only_a_bundled_folder_is_called_bundled(tmp_path):
+    assert reference_of(ROOT / "core" / "bundled" / "checkpoints" / "x") == "bundled:x"
+    assert reference_of(tmp_path / "x") == f"local:{tmp_path / 'x'}"
+
+
+def test_finish_writes_elsewhere_and_passes_over_unreadable_pictures(tiny, tmp_path):
+    data = make_dataset(tmp_path / "data", images_per_class=20, seed=3, size_px=(60, 80))
+    split = Split.load(tiny.run.path / "split.csv").table
+    paths = {path.stem: path for path in data.rglob("*.jpg")}
+    for name in ("val", "train", "test"):
+        paths[split.loc[split["split"] == name, "image_id"].iloc[0]].write_bytes(b"broken")
+    run = shutil.copytree(tiny.run.path, tmp_path / "run")
+    with folders(tmp_path, tiny.cache):
+        finished = invoke("finish", str(run), "--data", str(data), "--out", str(tmp_path / "out"))
+    assert finished.exit_code == 0, finished.output
+    loaded = load_checkpoint(tmp_path / "out")
+    assert loaded.manifest.name == "out"
+    assert loaded.manifest.metrics["accuracy"]["n_images"] == (split["split"] == "test").sum() - 1
+
+
+def test_finish_of_a_run_without_a_best_epoch_is_refused(tiny, tmp_path):
+    run = tmp_path / "runs" / "new"
+    (run / "checkpoints").mkdir(parents=True)
+    for name in ("config.json", "split.csv"):
+        (run / name).write_bytes((tiny.run.path / name).read_bytes())
+    with pytest.raises(RunError, match=r"best\.safetensors is not a whole training state"):
+        raise invoke("finish", str(run)).exception
+
+
+def test_evaluate_measures_any_part_again(tiny, checkpoint, tmp_path):
+    out = tmp_path / "artifact"
+    done = invoke("evaluate", "--checkpoint", tiny.reference, "--data", str(tiny.data), "--out", str(out))
+    assert done.exit_code == 0, done.output
+    again, before = Evaluation.load(out), Evaluation.load(tiny.run.path / "evaluation")
+    assert np.allclose(again.probabilities, before.probabilities, atol=1e-6)
+    assert again.metrics.keys() == before.metrics.keys()
+
+
+def test_evaluate_refuses_another_split(tiny, checkpoint):
+    metadata = read_dataset(tiny.data)
+    with pytest.raises(EvaluationError, match="its test pictures may have been trained on"):
+        evaluate_checkpoint(checkpoint, metadata, Split.of(metadata, seed=99), "test", name="x")
+
+
+def test_evaluate_refuses_a_part_without_readable_pictures(tiny, checkpoint, tmp_path):
+    metadata = read_dataset(tiny.data)
+    split = Split.of(metadata, seed=5)
+    with pytest.raises(EvaluationError, match="No picture of the val split is here"):
+        evaluate_checkpoint(checkpoint, metadata.assign(image_path=pd.NA), split, "val", name="x")
+    (tmp_path / "b.jpg").write_bytes(b"broken")
+    broken = metadata.assign(image_path=str(tmp_path / "b.jpg"))
+    with pytest.raises(EvaluationError, match=r"can be read; the first: b\.jpg"):
+        evaluate_checkpoint(checkpoint, broken, split, "val", name="x")
+
+
+def test_score_writes_one_row_a_picture_and_says_by_exit_code_what_it_skipped(tiny, pictures, tmp_path):
+    out = tmp_path / "answers" / "predictions.csv"
+    done = invoke("score", "--checkpoint", tiny.reference, "--images", str(pictures), "--out", str(out))
+    assert done.exit_code == 3
+    assert "skipped P2.png: P2.png" in done.stderr
+    assert "5 pictures answered, 0 of them with facts" in done.stdout
+    table = pd.read_csv(out)
+    assert list(table.columns) == ["image", *ISIC_2018_COLUMNS]
+    assert list(table["image"]) == ["P0", "P1", "P3", "P4", "P5"]
+    assert np.allclose(table[list(ISIC_2018_COLUMNS)].sum(axis=1), 1, atol=1e-5)
+
+
+def scored(checkpoint, pictures, out, **options):
+    done = score_folder(checkpoint, pictures, out, **options)
+    table = pd.read_csv(out).set_index("image")
+    return done, table.rename(columns=CODE_OF_ISIC_COLUMN)[list(CODES)].to_numpy()
+
+
+def test_score_answers_as_one_picture_is_answered(checkpoint, pictures, tmp_path):
+    _, answers = scored(checkpoint, pictures, tmp_path / "a.csv", views=1)
+    from core.data.facts import Facts
+    from core.data.pictures import read_picture
+    from core.predict.predictor import answer, look
+
+    pixels = read_picture(pictures / "P3.png", name="P3.png").pixels
+    prediction = answer(checkpoint, look(checkpoint, pixels), Facts())
+    assert np.allclose(answers[2], prediction.probabilities, atol=1e-4)
+
+
+def test_score_takes_facts_from_a_table(checkpoint, pictures, tmp_path):
+    (tmp_path / "facts.csv").write_text("image_id,age,sex\nP0,80,male\nP5,20,female\nX,1,male\n")
+    without, plain = scored(checkpoint, pictures, tmp_path / "a.csv")
+    done, informed = scored(checkpoint, pictures, tmp_path / "b.csv", metadata=tmp_path / "facts.csv")
+    assert (without.with_facts, done.with_facts) == (0, 2)
+    changed = np.abs(plain - informed).max(axis=1) > 1e-6
+    assert list(changed) == [True, False, False, False, True]
+
+
+def test_the_balanced_prior_changes_answers_that_still_sum_to_one(checkpoint, pictures, tmp_path):
+    from dataclasses import replace
+
+    skewed = replace(
+        checkpoint,
+        manifest=replace(
+            checkpoint.manifest,
+            class_frequencies=(0.03, 0.05, 0.11, 0.01, 0.11, 0.67, 0.02),
+            balanced_power=0.5,
+        ),
+    )
+    _, plain = scored(skewed, pictures, tmp_path / "a.csv")
+    _, balanced = scored(skewed, pictures, tmp_path / "b.csv", prior="balanced")
+    assert np.allclose(balanced.sum(axis=1), 1, atol=1e-5)
+    nevus, fibroma = CODES.index("nv"), CODES.index("df")
+    assert (balanced[:, nevus] < plain[:, nevus]).all()
+    assert (balanced[:, fibroma] > plain[:, fibroma]).all()
+
+
+@pytest.mark.parametrize("views", VIEWS)
+def test_views_average_what_a_turned_picture_is_answered(checkpoint, pictures, tmp_path, views):
+    """With all orientations averaged, a flipped picture gets the answer of the picture itself."""
+    pixels = np.asarray(Image.open(pictures / "P0.png"))
+    Image.fromarray(pixels[::-1, ::-1]).save(tmp_path / "turned.png")
+    unknown = np.full((2, 3), np.nan, dtype=np.float32)
+    paths = [pictures / "P0.png", tmp_path / "turned.png"]
+    predicted = predict_pictures(checkpoint, paths, unknown, views=views)
+    assert predicted.logits.shape == (2, 7)
+    assert predicted.features.shape[0] == 2
+    alone = predict_pictures(checkpoint, paths, unknown, views=1).logits
+    apart, together = (
+        np.abs(alone[0] - alone[1]).max(),
+        np.abs(predicted.logits[0] - predicted.logits[1]).max(),
+    )
+    assert apart > 0
+    assert together == apart if views == 1 else together < apart / 10
+
+
+def test_rows_of_unreadable_pictures_are_nan(checkpoint, pictures):
+    unknown = np.full((2, 3), np.nan, dtype=np.float32)
+    seen = []
+    predicted = predict_pictures(
+        checkpoint,
+        [pictures / "P2.png", pictures / "P0.png"],
+        unknown,
+        progress=lambda done, total: seen.append((done, total)),
+    )
+    assert set(predicted.unreadable) == {0}
+    assert np.isnan(predicted.logits[0]).all()
+    assert np.isfinite(predicted.logits[1]).all()
+    assert seen == [(1, 2), (2, 2)]
+
+
+@pytest.mark.parametrize(
+    ("prepare", "words"),
+    [
+        (lambda folder: folder.rmdir(), "There is no folder"),
+        (lambda folder: (folder / "a.txt").write_text(""), "holds no pictures; expected files ending in"),
+        (lambda folder: [(folder / name).touch() for name in ("a.jpg", "a.png")], "have one name"),
+    ],
+)
+def test_a_folder_that_cannot_be_scored_is_refused(tmp_path, prepare, words):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    prepare(folder)
+    with pytest.raises(DataError, match=words):
+        pictures_in(folder)
+
+
+def test_a_folder_of_broken_pictures_is_refused_with_the_first_reason(checkpoint, tmp_path):
+    for name in ("b.jpg", "a.jpg"):
+        (tmp_path / name).write_bytes(b"broken")
+    with pytest.raises(DataError, match=r"None of the 2 pictures.*the first: a\.jpg"):
+        score_folder(checkpoint, tmp_path, tmp_path / "out.csv")
+    assert not (tmp_path / "out.csv").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["fit", "lite9", "--data", "."],
+        ["fit", "lite0", "--data", "."],
+        ["fit", "lite0", "--data", ".", "--set", "epochs=x"],
+        ["resume", "nobody"],
+        ["finish", "nobody"],
+        ["evaluate", "--checkpoint", "local:nowhere", "--data", "."],
+        ["score", "--checkpoint", "what", "--images", ".", "--out", "x.csv"],
+    ],
+)
+def test_a_mistake_is_one_of_our_errors_with_a_message(arguments, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = invoke(*arguments)
+    assert isinstance(result.exception, LesionLensError), result.exception
+    assert str(result.exception)
+    assert not settings().runs_dir.exists()
+
+
+def test_a_mistake_is_told_in_one_sentence_and_exit_code_1():
+    refused = trainer("resume", "nobody")
+    assert refused.returncode == 1
+    assert refused.stdout == ""
+    assert refused.stderr.startswith("There is no run 'nobody' in ")
+    assert len(refused.stderr.strip().splitlines()) == 1
+
+
+def test_a_missing_dataset_names_the_option_and_the_setting():
+    refused = invoke("fit", "lite0")
+    assert refused.exit_code == 2
+    assert "--data" in refused.output
+    assert "LESIONLENS_DATA" in refused.output
+
+
+COMMANDS = ["recipes", "fit", "resume", "finish", "evaluate", "score"]
+
+
+@pytest.mark.parametrize("name", [None, *COMMANDS])
+def test_help_reads_well(name):
+    shown = invoke(*([name] if name else []), "--help")
+    assert shown.exit_code == 0
+    assert "Usage: " in shown.output
+    assert "Annotated" not in shown.output
+    if name is None:
+        assert all(f"  {command} " in shown.output for command in COMMANDS)
+
+
+def test_recipes_are_listed_with_their_purpose():
+    lines = invoke("recipes").output.splitlines()
+    assert any(line.startswith("lite0 ") and "default checkpoint" in line for line in lines)
+
+
+def test_help_and_recipes_answer_without_loading_torch():
+    program = (
+        "import sys\nfrom typer.testing import CliRunner\nfrom train.__main__ import app\n"
+        "for words in (['--help'], ['fit', '--help'], ['recipes']):\n"
+        "    assert CliRunner().invoke(app, words).exit_code == 0\n"
+        "print(sorted({'torch', 'timm', 'torchvision', 'accelerate'} & set(sys.modules)))"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert shown.stdout.strip() == "[]"
