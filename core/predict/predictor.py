@@ -22,8 +22,8 @@ DEFAULT_OPERATING_POINT = "sensitivity 0.95"
 class Look:
     """What one pass through the network found in a picture.
 
-    seen: the input as the network saw it, uint8 (h, w, 3). features: pooled, (K,). bias, maps, remainder: as in
-    Evidence.
+    seen: the input as the network saw it, uint8 (h, w, 3). features: pooled, (K,). bias, maps, remainder: as
+    in Evidence. unknown: whether it can be answered at all, which no fact changes.
     """
 
     seen: np.ndarray
@@ -31,6 +31,7 @@ class Look:
     maps: np.ndarray
     remainder: np.ndarray
     features: np.ndarray
+    unknown: Verdict
     elapsed_ms: float
 
 
@@ -67,12 +68,14 @@ def look(checkpoint: Checkpoint, pixels: np.ndarray) -> Look:
     batch = torch.from_numpy(checkpoint.manifest.preprocessing.normalise(seen)[None])
     with checkpoint.lock, torch.no_grad():
         found = checkpoint.network.look(batch.to(memory_format=torch.channels_last))
+    features = found.features[0].numpy()
     return Look(
         seen=seen,
-        bias=found.bias.numpy(),
+        bias=found.bias.numpy().copy(),  # the network's own memory otherwise
         maps=found.maps[0].numpy(),
         remainder=found.remainder[0].numpy(),
-        features=found.features[0].numpy(),
+        features=features,
+        unknown=judge(seen, features, checkpoint.statistics),
         elapsed_ms=1000 * (time.perf_counter() - started),
     )
 
@@ -98,7 +101,6 @@ def answer(
     probabilities = softmax(logits, manifest.temperature)
     point = manifest.operating_point(operating_point)
     score = float(malignancy(probabilities[None])[0])
-    verdict = judge(looked.seen, looked.features, checkpoint.statistics)
     elapsed_ms = 1000 * (time.perf_counter() - started)
     return Prediction(
         checkpoint=checkpoint.reference,
@@ -110,7 +112,7 @@ def answer(
         above_threshold=score >= point.threshold,
         evidence=evidence,
         seen=looked.seen,
-        unknown=verdict,
+        unknown=looked.unknown,
         timings_ms={"look": looked.elapsed_ms, "answer": elapsed_ms},
     )
 
