@@ -38,7 +38,8 @@ FORMAT: Final = 1
 EXTRAS_FILE: Final = "lesionlens.safetensors"
 CARD_FILE: Final = "README.md"
 GOLDEN_FACTS: Final = Facts(age_years=55, sex="female", site="back")
-# Two processors may round differently, by about 1e-4 logits in a deep network; other weights differ by whole ones.
+# Two processors may round differently, by about 1e-4 logits in a deep network; other weights differ by whole
+# ones.
 GOLDEN_TOLERANCE: Final = 0.02
 
 
@@ -109,8 +110,8 @@ def save_checkpoint(
 ) -> Manifest:
     """Write a checkpoint folder; returns the manifest with its golden logits.
 
-    golden: a picture as the network sees it, uint8 (h, w, 3). The stored logits are those of the half-precision
-    weights, computed in float32, as every later load computes them.
+    golden: a picture as the network sees it, uint8 (h, w, 3). The stored logits are those of the
+    half-precision weights, computed in float32, as every later load computes them.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MANIFEST_FILE).unlink(missing_ok=True)
@@ -164,8 +165,8 @@ def read_manifest(folder: Path) -> Manifest:
         stored = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
     except FileNotFoundError as problem:
         raise BrokenCheckpoint(
-            f"The checkpoint folder {folder.name} has no {MANIFEST_FILE}: it is incomplete, or not one of LesionLens. "
-            "Fetch or train it again."
+            f"The checkpoint folder {folder.name} has no {MANIFEST_FILE}: it is incomplete, or not one of "
+            "LesionLens. Fetch or train it again."
         ) from problem
     except (OSError, ValueError) as problem:
         raise BrokenCheckpoint(
@@ -206,22 +207,20 @@ def load_checkpoint(folder: Path, *, reference: str | None = None) -> Checkpoint
         extras = load_file(folder / EXTRAS_FILE)
         network.backbone.load_state_dict(weights)
         network.facts.load_state_dict(_below(extras, "facts."))
-        golden = extras["golden.pixels"].numpy()
         statistics = _statistics(_below(extras, "statistics."))
-    except (OSError, SafetensorError, RuntimeError, KeyError) as problem:
-        reason = str(problem).strip().splitlines()[0]
+        network.eval().requires_grad_(requires_grad=False)
+        network.to(memory_format=torch.channels_last)
+        logits = _golden_logits(network, manifest.preprocessing, extras["golden.pixels"].numpy())
+        difference = np.abs(logits - np.array(manifest.golden_logits)).max()
+    except (OSError, SafetensorError, RuntimeError, KeyError, ValueError) as problem:
         raise BrokenCheckpoint(
-            f"Checkpoint {manifest.name} is incomplete or altered ({reason}). Fetch or train it again."
+            f"Checkpoint {manifest.name} is incomplete or altered ({_reason(problem)}). "
+            "Fetch or train it again."
         ) from problem
-    network.eval().requires_grad_(requires_grad=False)
-    network.to(memory_format=torch.channels_last)
-    difference = np.abs(
-        _golden_logits(network, manifest.preprocessing, golden) - np.array(manifest.golden_logits)
-    ).max()
     if not difference < GOLDEN_TOLERANCE:
         raise BrokenCheckpoint(
-            f"Checkpoint {manifest.name} does not answer as it did when it was saved: its golden logits are off by "
-            f"{difference:.3g}. Its weights were altered or damaged; fetch or train it again."
+            f"Checkpoint {manifest.name} does not answer as it did when it was saved: its golden logits are "
+            f"off by {difference:.3g}. Its weights were altered or damaged; fetch or train it again."
         )
     return Checkpoint(reference or f"local:{folder}", folder, manifest, network, statistics)
 
@@ -230,6 +229,15 @@ def _refuse_overflow(network: AdditiveNetwork) -> None:
     for name, tensor in network.state_dict().items():
         if not torch.isfinite(tensor).all():
             raise BrokenCheckpoint(f"{name} does not fit half precision; the training went wrong.")
+
+
+def _reason(problem: Exception) -> str:
+    """Return why loading failed, in one line: torch lists every tensor, a missing key is only its name."""
+    if isinstance(problem, KeyError):
+        return f"{EXTRAS_FILE} has no {problem.args[0]}"
+    lines = [line.strip() for line in str(problem).splitlines() if line.strip()]
+    # The first line of a state dict that does not fit only says that it does not; the second says where.
+    return " ".join(lines[:2]) or type(problem).__name__
 
 
 def _golden_logits(network: AdditiveNetwork, preprocessing: Preprocessing, golden: np.ndarray) -> np.ndarray:
