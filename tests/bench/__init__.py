@@ -1,1 +1,1 @@
-"""Measurements as ratios, printed as a table: python -m tests.bench."""
+"""Measurements, run by hand: `python -m tests.bench --help`. pytest collects nothing here."""

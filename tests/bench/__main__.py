@@ -1,0 +1,71 @@
+"""Measurements, printed as tables: `python -m tests.bench predict`, `memory` or `data`.
+
+No test asserts a time, since a busy machine is no failure. What is compared is measured in turns, round by
+round, so that whatever else the machine does falls on all of it alike; the ratios are what counts.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
+
+Threads = Annotated[int, typer.Option(help="Threads of torch; 0 leaves its own choice.")]
+
+
+def _use(threads: int) -> None:
+    if threads:
+        torch.set_num_threads(threads)
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, CPU\n")
+
+
+@app.command()
+def predict(
+    models: Annotated[
+        list[str] | None, typer.Option("--model", help="Names in the registry; random weights.")
+    ] = None,
+    size: Annotated[int, typer.Option(help="Shorter side of the input, px.")] = 224,
+    rounds: Annotated[int, typer.Option(help="Rounds, in each of which everything is measured once.")] = 15,
+    threads: Threads = 0,
+) -> None:
+    """Compare a prediction with all seven maps with the bare forward pass and with pytorch-grad-cam."""
+    from tests.bench.predicting import compare
+
+    _use(threads)
+    for model in models or ["efficientnet_lite0", "resnet152"]:
+        compare(model, size=size, rounds=rounds)
+
+
+@app.command()
+def memory(
+    checkpoint: Annotated[str, typer.Option(help="Its reference; the default one when not given.")] = "",
+    predictions: Annotated[int, typer.Option(help="How many in all.")] = 200,
+    threads: Threads = 0,
+) -> None:
+    """Show the memory of a process after 0, 50, ... predictions: it must stay flat."""
+    from tests.bench.remembering import watch
+
+    _use(threads)
+    watch(checkpoint, predictions=predictions)
+
+
+@app.command()
+def data(
+    folder: Annotated[
+        Path | None, typer.Option(help="Pictures to decode; synthetic ones when not given.")
+    ] = None,
+    count: Annotated[int, typer.Option(help="How many pictures.")] = 400,
+    size: Annotated[int, typer.Option(help="Side of an augmented picture, px.")] = 224,
+    threads: Threads = 0,
+) -> None:
+    """Measure how fast pictures are decoded into the store, and how fast they are augmented."""
+    from tests.bench.feeding import rates
+
+    _use(threads)
+    rates(folder, count=count, size=size)
+
+
+if __name__ == "__main__":
+    app()
