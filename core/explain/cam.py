@@ -106,8 +106,7 @@ class _Tapped(nn.Module):
         """Return the backbone's logits, shape (N, 7)."""
         with torch.no_grad():
             found = self._body(pixels)
-        with torch.enable_grad():
-            return self._tail(self.tap(found.requires_grad_()))
+        return self._tail(self.tap(found.requires_grad_()))
 
 
 def cam(checkpoint: Checkpoint, seen: np.ndarray, class_index: int, method: str) -> np.ndarray:
@@ -131,7 +130,7 @@ def cam(checkpoint: Checkpoint, seen: np.ndarray, class_index: int, method: str)
         shell, [shell.tap], reshape_transform=lambda found: cut.grid(backbone, found, pixels)
     )
     try:
-        with checkpoint.lock:
+        with checkpoint.lock, torch.enable_grad():
             found = maker(
                 input_tensor=pixels, targets=[library.utils.model_targets.ClassifierOutputTarget(class_index)]
             )
