@@ -94,7 +94,7 @@ def _drawing() -> Asked:
         bind="query-params",
     )
     seed = number.number_input(
-        "Drawing no.", min_value=0, max_value=_MAX_SEED, value=1, key="drawing_seed", bind="query-params"
+        "Drawing no.", min_value=0, max_value=_MAX_SEED, value=11, key="drawing_seed", bind="query-params"
     )
     pixels = cache.drawing(kind, int(seed))
     name = BY_CODE[kind].name
