@@ -183,6 +183,7 @@ def test_an_offline_client_is_refused_with_a_cure(monkeypatch):
         pretrained_backbone(SMALL, "hub")
 
 
+@pytest.mark.slow  # the client itself tries again for most of a minute
 def test_a_dead_network_is_refused_with_a_cure(tmp_path):
     # Another process, since the client reads its variables when it is imported.
     ask = (
