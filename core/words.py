@@ -187,12 +187,12 @@ def operating_point(
     if reader.name == "patient":
         return (
             f"At this threshold the model caught {percent(sensitivity)} of {n_malignant} malignant pictures "
-            f"and raised a false alarm on {percent(1 - specificity)} of {n_benign} benign ones, among "
-            "pictures it had not learned from. So it does miss some."
+            f"and raised a false alarm on {percent(1 - specificity)} of {n_benign} benign ones. It was "
+            "chosen on these pictures, so expect less on new ones: test numbers stand under the checkpoint."
         )
     return (
-        f"Measured on validation data: sensitivity {percent(sensitivity)} (n = {n_malignant}), "
-        f"specificity {percent(specificity)} (n = {n_benign})."
+        f"Chosen on validation data, where it has sensitivity {percent(sensitivity)} (n = {n_malignant}) and "
+        f"specificity {percent(specificity)} (n = {n_benign}); the test numbers stand under the checkpoint."
     )
 
 
