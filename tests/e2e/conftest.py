@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from tests.pages.checkpoints import write_checkpoint
 
@@ -140,3 +141,18 @@ def settle(page: Page) -> None:
     page.wait_for_function(
         "document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning'"
     )
+
+
+def choose(page: Page, label: str, option: str, *, tries: int = 6) -> None:
+    """Pick an option of a select box; a rerun of the page may close the list, then it is opened again."""
+    wanted = page.get_by_role("option", name=option, exact=True)
+    for attempt in range(1, tries + 1):
+        page.get_by_role("combobox", name=label).click()
+        try:
+            wanted.click(timeout=10_000)
+        except PlaywrightTimeout:
+            if attempt == tries:
+                raise
+            page.keyboard.press("Escape")
+        else:
+            return

@@ -6,18 +6,15 @@ import pytest
 
 from core import words
 from core.data.readers import read_dataset
-from core.models.catalog import bundled_names
-from tests.e2e.conftest import serve, settle
+from tests.e2e.conftest import choose, serve, settle
 
 pytestmark = [pytest.mark.browser, pytest.mark.real_data]
 
 
-def test_a_real_picture_is_uploaded_answered_and_explained(open_at, app_root, checkpoint, ham10000_folder):
+def test_a_real_picture_is_uploaded_answered_and_explained(open_at, app_root, ham10000_folder):
     table = read_dataset(ham10000_folder)
     picture = table[(table["dx"] == "mel") & table["image_path"].notna()]["image_path"].iloc[0]
-    # Until a trained checkpoint is bundled, an untrained one shows that the page works.
-    environment = {} if bundled_names() else {"LESIONLENS_CHECKPOINT": checkpoint}
-    with serve(app_root, **environment) as address:
+    with serve(app_root) as address:
         page = open_at(f"{address}/predict?picture=upload")
         assert page.get_by_text("Bring a picture").is_visible()
         page.get_by_test_id("stFileUploader").locator("input[type=file]").set_input_files(picture)
@@ -28,8 +25,7 @@ def test_a_real_picture_is_uploaded_answered_and_explained(open_at, app_root, ch
         evidence.wait_for()
         assert page.get_by_test_id("stException").count() == 0
 
-        page.get_by_role("combobox", name="Explain").click()
-        page.get_by_role("option", name="Melanoma", exact=True).click()
+        choose(page, "Explain", "Melanoma")
         page.wait_for_url("**explained=Melanoma**")
         page.get_by_text("Explaining Melanoma").wait_for()
         settle(page)
