@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from pages.ui import explore, frame
+from pages.ui import frame
+from pages.ui.explore import card
 
 reader = frame.page("Explore")
 
@@ -12,5 +13,5 @@ st.markdown(
     "scores on the same folder today (`python -m train --help`)."
 )
 
-explore.draw_diagnoses(reader)
-explore.draw_dataset()
+card.draw_diagnoses(reader)
+card.draw_dataset()

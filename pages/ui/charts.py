@@ -86,7 +86,7 @@ def _rows(
     figure.update_layout(barmode="overlay", height=_ROW_PX * len(rows) + 12, bargap=0)
     figure.update_xaxes(visible=False, range=[0, maximum])
     figure.update_yaxes(visible=False, range=[len(rows) - 0.72, -0.72])
-    return _plain(figure)
+    return plain(figure)
 
 
 def malignancy(probability: float, threshold: float, *, above: bool) -> go.Figure:
@@ -117,7 +117,7 @@ def malignancy(probability: float, threshold: float, *, above: bool) -> go.Figur
     figure.update_layout(barmode="overlay", height=84)
     figure.update_xaxes(visible=False, range=[0, 1])
     figure.update_yaxes(visible=False, range=[-1.05, 1.05])
-    return _plain(figure)
+    return plain(figure)
 
 
 def overlay(seen: np.ndarray, evidence_map: np.ndarray, *, limit: float, opacity: float) -> np.ndarray:
@@ -181,7 +181,7 @@ def evidence(painted: np.ndarray, evidence_map: np.ndarray, *, limit: float) -> 
     figure.update_xaxes(visible=False, range=[0, width], constrain="domain")
     figure.update_yaxes(visible=False, range=[height, 0], scaleanchor="x", constrain="domain")
     figure.update_layout(height=round(390 * height / width) + 62)
-    return _plain(figure, bottom=62)
+    return plain(figure, bottom=62)
 
 
 def describe(evidence_map: np.ndarray) -> str:
@@ -244,7 +244,7 @@ def waterfall(terms: Mapping[str, float], code: str) -> go.Figure:
         gridcolor=theme.rgba(theme.colour("borderColor"), 0.6),
     )  # fmt: skip
     figure.update_layout(height=44 * len(names) + 60)
-    return _plain(figure, bottom=46)
+    return plain(figure, bottom=46)
 
 
 def intervals(metrics: Mapping[str, Interval]) -> go.Figure:
@@ -268,7 +268,7 @@ def intervals(metrics: Mapping[str, Interval]) -> go.Figure:
     figure.update_xaxes(range=[0.4, 1], tickformat=".1f", gridcolor=theme.colour("borderColor"))
     figure.update_yaxes(visible=False, range=[len(metrics) - 0.6, -0.8])
     figure.update_layout(height=_ROW_PX * len(metrics) + 40, showlegend=False)
-    return _plain(figure, bottom=26)
+    return plain(figure, bottom=26)
 
 
 def _interval(one: Interval) -> str:
@@ -284,7 +284,7 @@ def signed(value: float) -> str:
     return f"{value:+.2f}".replace("-", "−")
 
 
-def _plain(figure: go.Figure, *, bottom: int = 0) -> go.Figure:
+def plain(figure: go.Figure, *, bottom: int = 0) -> go.Figure:
     """Take away what a reader does not need, and write in the app's ink: background, margins, drag."""
     ink = theme.colour("textColor")
     figure.update_annotations(font={"color": ink, "size": _LABEL_PX})

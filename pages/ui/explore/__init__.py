@@ -1,0 +1,1 @@
+"""The parts of the Explore page: what is explored, its filter, and one module a view."""
