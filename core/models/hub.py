@@ -13,13 +13,12 @@ import errno
 import hashlib
 import json
 import threading
-import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, wait
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import BinaryIO, Final, TypeVar
+from typing import BinaryIO, Final
 from uuid import uuid4
 
 import httpx2
@@ -40,6 +39,7 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]  # documented,
     hf_raise_for_status,
 )
 
+from core import net
 from core.errors import HubError
 from core.models.catalog import MANIFEST_FILE
 from core.models.reference import Reference, check_repository, check_revision
@@ -50,11 +50,8 @@ MAIN: Final = "main"
 
 # The client's own timeout says what was going on, so it gets the chance to speak first.
 _GRACE_S: Final = 1.0
-_TICK_S: Final = 0.05
-_ATTEMPTS: Final = 4
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
-Result = TypeVar("Result")
 Progress = Callable[[int, int], None]
 
 
@@ -154,10 +151,6 @@ class _Source:
         return paths[0].parent if len(paths) == len(NEEDED) else None
 
 
-class _SilenceError(OSError):
-    """The Hub has been silent for too long."""
-
-
 class _DamagedError(OSError):
     """A file arrived with another checksum than the Hub lists."""
 
@@ -166,28 +159,9 @@ class _NoHubError(OSError):
     """Something answers, but not as a Hub does."""
 
 
-class _GivenUpError(Exception):
-    """Nobody waits for this download any more."""
-
-
-@dataclass
-class _Life:
-    """What a download has brought so far, and when it last brought something."""
-
-    done: int = 0
-    seen: float = field(default_factory=time.monotonic)
-    given_up: bool = False
-
-    def count(self, n_bytes: float) -> None:
-        if self.given_up:
-            raise _GivenUpError
-        self.done += int(n_bytes)
-        self.seen = time.monotonic()
-
-
 def _fetch(source: _Source, progress: Progress | None) -> Pulled:
     api = HfApi(endpoint=source.endpoint, token=source.token)
-    info = _bounded(
+    info = net.bounded(
         lambda: api.model_info(
             source.repo, revision=source.revision, timeout=source.timeout_s, files_metadata=True
         ),
@@ -222,7 +196,7 @@ def _wanted(siblings: Iterable[RepoSibling], source: _Source) -> list[RepoSiblin
 
 
 def _download(source: _Source, commit: str, files: list[RepoSibling], progress: Progress | None) -> Path:
-    life = _Life()
+    life = net.Life()
     folder = source.storage / "snapshots" / commit
 
     def work() -> Path:
@@ -236,10 +210,10 @@ def _download(source: _Source, commit: str, files: list[RepoSibling], progress: 
 
     total = sum(file.size or 0 for file in files)
     report = None if progress is None else lambda: progress(min(life.done, total), total)
-    return _bounded(work, silence_s=source.timeout_s + _GRACE_S, life=life, report=report)
+    return net.bounded(work, silence_s=source.timeout_s + _GRACE_S, life=life, report=report)
 
 
-def _download_file(source: _Source, commit: str, file: RepoSibling, folder: Path, life: _Life) -> None:
+def _download_file(source: _Source, commit: str, file: RepoSibling, folder: Path, life: net.Life) -> None:
     """Put one file into the folder, complete and with the checksum the Hub lists, or raise."""
     url = hf_hub_url(source.repo, file.rfilename, revision=commit, endpoint=source.endpoint)
     path = source.storage / f"{uuid4().hex}.part"
@@ -252,32 +226,14 @@ def _download_file(source: _Source, commit: str, file: RepoSibling, folder: Path
         path.unlink(missing_ok=True)
 
 
-def _fill(part: BinaryIO, url: str, source: _Source, life: _Life) -> None:
+def _fill(part: BinaryIO, url: str, source: _Source, life: net.Life) -> None:
     """Write a whole file, asking again for the rest when the connection is cut."""
-    for attempt in range(1, _ATTEMPTS + 1):
-        try:
-            _append(part, url, source, life)
-        except (httpx2.RemoteProtocolError, httpx2.ReadError):
-            if attempt == _ATTEMPTS:
-                raise
-        else:
-            return
+    headers = build_hf_headers(token=source.token)
 
+    def ask(more: dict[str, str]) -> AbstractContextManager[httpx2.Response]:
+        return get_session().stream("GET", url, headers=headers | more, timeout=source.timeout_s)
 
-def _append(part: BinaryIO, url: str, source: _Source, life: _Life) -> None:
-    """Write what is still missing of a file; what a cut connection brought stays."""
-    headers = build_hf_headers(token=source.token) | {"Accept-Encoding": "identity"}
-    if part.tell():
-        headers["Range"] = f"bytes={part.tell()}-"
-    with get_session().stream("GET", url, headers=headers, timeout=source.timeout_s) as response:
-        hf_raise_for_status(response)
-        if part.tell() and response.status_code != httpx2.codes.PARTIAL_CONTENT:
-            life.count(-part.tell())
-            part.seek(0)
-            part.truncate()
-        for chunk in response.iter_bytes():  # as they come: a chosen size would hide a slow connection's life
-            part.write(chunk)
-            life.count(len(chunk))
+    net.fill(part, ask, hf_raise_for_status, life)
 
 
 def _verify(path: Path, file: RepoSibling) -> None:
@@ -302,45 +258,6 @@ def _remember(source: _Source, commit: str) -> None:
     part = ref.with_name(f"{ref.name}.{threading.get_ident()}.part")
     part.write_text(commit, encoding="utf-8")
     part.replace(ref)
-
-
-def _bounded(
-    work: Callable[[], Result],
-    *,
-    silence_s: float,
-    life: _Life | None = None,
-    report: Callable[[], None] | None = None,
-) -> Result:
-    """Return what `work` returns, but wait no longer than `silence_s` for a sign of life.
-
-    Looking up a name has no timeout at all, so the work runs in a thread that can be left behind. It is a
-    daemon, and ends at its next byte; so it does when `report` raises, as when a page is left.
-
-    Raises:
-        _SilenceError: no sign of life.
-    """
-    life = life or _Life()
-    future: Future[Result] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except BaseException as problem:  # noqa: BLE001 -- it is raised again where the result is asked for
-            future.set_exception(problem)
-
-    threading.Thread(target=run, name="hub", daemon=True).start()
-    try:
-        while not wait([future], timeout=_TICK_S).done:
-            if report is not None:
-                report()
-            if time.monotonic() - life.seen > silence_s:
-                raise _SilenceError(f"no answer within {silence_s:g} s")
-    finally:
-        life.given_up = True
-    result = future.result()
-    if report is not None:
-        report()
-    return result
 
 
 def _status(problem: Exception) -> int | None:
@@ -428,7 +345,10 @@ _WORDS: Final[tuple[tuple[type[Exception], str], ...]] = (
         OfflineModeIsEnabled,
         "Offline mode is on (HF_HUB_OFFLINE), so {repo} at {revision} was not looked up. Unset it to pull.",
     ),
-    (_SilenceError, "The Hub at {address} gave {cause}. Try again later, or raise LESIONLENS_HUB_TIMEOUT."),
+    (
+        net.SilenceError,
+        "The Hub at {address} gave {cause}. Try again later, or raise LESIONLENS_HUB_TIMEOUT.",
+    ),
     (
         httpx2.TimeoutException,
         (
