@@ -8,7 +8,6 @@ A folder with two files:
 Models are compared from artifacts alone, so one whose weights are not here still has its row.
 """
 
-import hashlib
 import json
 import math
 import os
@@ -24,6 +23,7 @@ import pandas as pd
 
 from core.errors import EvaluationError
 from core.evaluate.intervals import Interval
+from core.files import sha256
 from core.labels import CODE_OF_ISIC_COLUMN, CODES, INDEX, ISIC_2018_COLUMNS
 
 PREDICTIONS_FILE: Final = "predictions.parquet"
@@ -87,7 +87,7 @@ class Evaluation:
             _write_atomically(
                 folder / PREDICTIONS_FILE, lambda path: self.table.to_parquet(path, index=False)
             )
-            text = json.dumps(self._as_json(_digest(folder / PREDICTIONS_FILE)), indent=2, allow_nan=False)
+            text = json.dumps(self._as_json(sha256(folder / PREDICTIONS_FILE)), indent=2, allow_nan=False)
             _write_atomically(folder / METRICS_FILE, lambda path: _write_text(path, text + "\n"))
         except OSError as problem:
             raise EvaluationError(f"Cannot write the evaluation to {folder}: {problem}.") from problem
@@ -101,7 +101,7 @@ class Evaluation:
         """
         document = _read_json(folder / METRICS_FILE)
         table = _read_table(folder / PREDICTIONS_FILE)
-        if document.get("predictions_sha256") != _digest(folder / PREDICTIONS_FILE):
+        if document.get("predictions_sha256") != sha256(folder / PREDICTIONS_FILE):
             raise EvaluationError(
                 f"{folder / PREDICTIONS_FILE} is not the file that {METRICS_FILE} was measured on; "
                 "evaluate the checkpoint again."
@@ -255,10 +255,6 @@ def _interval(entry: Mapping[str, float | None]) -> Interval:
 
 def _or_nan(value: float | None) -> float:
     return float("nan") if value is None else value
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _write_text(path: Path, text: str) -> None:

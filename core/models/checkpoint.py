@@ -6,8 +6,9 @@
     README.md                the model card
     lesionlens.json          the manifest, written last: its presence means the folder is whole
 
-Loading runs the golden input through the network and compares with the logits stored when it was saved, so
-weights that were swapped, cut or made for another label order are refused. No pickle is ever loaded.
+The manifest holds the SHA-256 of both weight files. Loading checks them, and runs the golden input through
+the network and compares with the logits stored when it was saved: so weights that were swapped, cut or made
+for another label order are refused, and so is code that computes something else. No pickle is ever loaded.
 """
 
 import copy
@@ -27,6 +28,7 @@ from timm.models import save_for_hf
 from core.data.facts import Facts, encode_facts
 from core.data.preprocessing import Preprocessing
 from core.errors import BrokenCheckpoint
+from core.files import sha256
 from core.labels import BY_CODE, CODES
 from core.models.catalog import MANIFEST_FILE
 from core.models.network import AdditiveNetwork, build_network
@@ -35,6 +37,7 @@ from core.predict.calibration import OperatingPoint
 from core.predict.unknown import FeatureStatistics
 
 FORMAT: Final = 1
+WEIGHTS_FILE: Final = "model.safetensors"
 EXTRAS_FILE: Final = "lesionlens.safetensors"
 CARD_FILE: Final = "README.md"
 GOLDEN_FACTS: Final = Facts(age_years=55, sex="female", site="back")
@@ -54,6 +57,7 @@ class Manifest:
     balanced_power: power of the class frequencies that a balanced prior divides by, chosen on val.
     metrics: of the test split, each {"value", "low", "high", "n_images", "n_lesions"}.
     training: what it took: epochs, images, seconds, commit, weights it started from.
+    files: SHA-256 of each weight file.
     """
 
     name: str
@@ -73,6 +77,7 @@ class Manifest:
     recipe: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, dict[str, float | int | None]] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
     format: int = FORMAT
 
     def operating_point(self, name: str) -> OperatingPoint:
@@ -108,14 +113,15 @@ def save_checkpoint(
     statistics: FeatureStatistics | None,
     card: str,
 ) -> Manifest:
-    """Write a checkpoint folder; returns the manifest with its golden logits.
+    """Write a checkpoint folder; returns the manifest with its golden logits and the files' sums.
 
     golden: a picture as the network sees it, uint8 (h, w, 3). The stored logits are those of the
     half-precision weights, computed in float32, as every later load computes them.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MANIFEST_FILE).unlink(missing_ok=True)
-    halved = copy.deepcopy(network).cpu().eval().half()
+    # A loaded network lies channels-last, which safetensors cannot write.
+    halved = copy.deepcopy(network).cpu().eval().half().to(memory_format=torch.contiguous_format)
     _refuse_overflow(halved)
     preprocessing = manifest.preprocessing
     save_for_hf(
@@ -146,7 +152,11 @@ def save_checkpoint(
     save_file(extras, folder / EXTRAS_FILE)
     (folder / CARD_FILE).write_text(card, encoding="utf-8")
     logits = _golden_logits(halved.float(), preprocessing, golden)
-    whole = replace(manifest, golden_logits=tuple(float(value) for value in logits))
+    whole = replace(
+        manifest,
+        golden_logits=tuple(float(value) for value in logits),
+        files={name: sha256(folder / name) for name in (WEIGHTS_FILE, EXTRAS_FILE)},
+    )
     temporary = folder / f"{MANIFEST_FILE}.partial"
     temporary.write_text(
         json.dumps(_MANIFEST.dump_python(whole, mode="json"), indent=1) + "\n", encoding="utf-8"
@@ -203,7 +213,8 @@ def load_checkpoint(folder: Path, *, reference: str | None = None) -> Checkpoint
     manifest = read_manifest(folder)
     network = build_network(manifest.model)
     try:
-        weights = load_file(folder / "model.safetensors")
+        _check_files(folder, manifest)
+        weights = load_file(folder / WEIGHTS_FILE)
         extras = load_file(folder / EXTRAS_FILE)
         network.backbone.load_state_dict(weights)
         network.facts.load_state_dict(_below(extras, "facts."))
@@ -225,6 +236,12 @@ def load_checkpoint(folder: Path, *, reference: str | None = None) -> Checkpoint
     return Checkpoint(reference or f"local:{folder}", folder, manifest, network, statistics)
 
 
+def _check_files(folder: Path, manifest: Manifest) -> None:
+    for name in (WEIGHTS_FILE, EXTRAS_FILE):
+        if sha256(folder / name) != manifest.files[name]:
+            raise ValueError(f"{name} is not the file that was saved")
+
+
 def _refuse_overflow(network: AdditiveNetwork) -> None:
     for name, tensor in network.state_dict().items():
         if not torch.isfinite(tensor).all():
@@ -234,7 +251,7 @@ def _refuse_overflow(network: AdditiveNetwork) -> None:
 def _reason(problem: Exception) -> str:
     """Return why loading failed, in one line: torch lists every tensor, a missing key is only its name."""
     if isinstance(problem, KeyError):
-        return f"{EXTRAS_FILE} has no {problem.args[0]}"
+        return f"it has no {problem.args[0]}"
     lines = [line.strip() for line in str(problem).splitlines() if line.strip()]
     # The first line of a state dict that does not fit only says that it does not; the second says where.
     return " ".join(lines[:2]) or type(problem).__name__

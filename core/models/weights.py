@@ -3,7 +3,6 @@
 Nothing here falls back to random weights: a source that cannot deliver is refused with a cure.
 """
 
-import hashlib
 import importlib
 import importlib.util
 from collections.abc import Callable
@@ -17,6 +16,7 @@ import torch
 from torch import nn
 
 from core.errors import WeightsError
+from core.files import sha256
 from core.models.network import create_backbone
 from core.models.registry import ModelSpec
 
@@ -84,7 +84,7 @@ def _from_file(spec: ModelSpec, path: str, timm_args: dict[str, Any]) -> tuple[n
             "PyTorch file that holds only tensors."
         ) from problem
     backbone = _backbone_with(spec, tensors, file.name, timm_args)
-    return backbone, Provenance("file", f"{file.name}, sha256 {_sha256(file)}")
+    return backbone, Provenance("file", f"{file.name}, sha256 {sha256(file)}")
 
 
 def _backbone_with(
@@ -165,11 +165,6 @@ def _load_by_order(
             )
         loaded[name] = tensor
     backbone.load_state_dict(ours | loaded)
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _first_line(problem: BaseException) -> str:

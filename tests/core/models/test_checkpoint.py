@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from core.data.facts import Facts, encode_facts
 from core.errors import BrokenCheckpoint
+from core.files import sha256
 from core.labels import BY_CODE, CODES
 from core.models.checkpoint import EXTRAS_FILE, load_checkpoint, read_manifest
 from core.predict.unknown import FeatureStatistics
@@ -79,7 +80,8 @@ def test_the_manifest_comes_back_whole(network, tmp_path):
     )
     whole = write_checkpoint(tmp_path, network, written=written)
     assert read_manifest(tmp_path) == whole == load_checkpoint(tmp_path).manifest
-    assert replace(whole, golden_logits=()) == written
+    assert replace(whole, golden_logits=(), files={}) == written
+    assert set(whole.files) == {"model.safetensors", EXTRAS_FILE}
     assert len(whole.golden_logits) == len(CODES)
 
 
@@ -217,6 +219,14 @@ def test_an_altered_manifest_is_refused_by_what_is_wrong(changes, words, copied)
         load_checkpoint(copied)
 
 
+def seal(folder):
+    """Write the sums of the files as they are now into the manifest: what a careful forger would do."""
+    path = folder / "lesionlens.json"
+    stored = json.loads(path.read_text())
+    stored["files"] = {name: sha256(folder / name) for name in stored["files"]}
+    path.write_text(json.dumps(stored))
+
+
 @pytest.mark.parametrize("name", ["model.safetensors", EXTRAS_FILE])
 def test_a_missing_weights_file_is_refused_with_its_name(name, copied):
     (copied / name).unlink()
@@ -232,11 +242,29 @@ def test_a_cut_weights_file_is_refused(name, kept, copied):
         load_checkpoint(copied)
 
 
+@pytest.mark.parametrize(
+    ("file", "tensor"),
+    [
+        ("model.safetensors", "classifier.bias"),
+        # The golden logits ask for one age, one sex and one site only.
+        (EXTRAS_FILE, "facts.tables.site"),
+        (EXTRAS_FILE, "statistics.mean"),
+    ],
+)
+def test_one_altered_number_is_refused_by_the_files_sum(file, tensor, copied):
+    tensors = load_file(copied / file)
+    tensors[tensor].view(-1)[-1] += 1e-3
+    save_file(tensors, copied / file)
+    with pytest.raises(BrokenCheckpoint, match=rf"altered \({file} is not the file that was saved\)"):
+        load_checkpoint(copied)
+
+
 @pytest.mark.parametrize("name", ["golden.pixels", "facts.tables.sex", "statistics.mean"])
 def test_a_lost_tensor_is_refused_with_its_name(name, copied):
     tensors = load_file(copied / EXTRAS_FILE)
     del tensors[name]
     save_file(tensors, copied / EXTRAS_FILE)
+    seal(copied)
     with pytest.raises(BrokenCheckpoint, match=rf"incomplete or altered.*{name.split('.')[-1]}"):
         load_checkpoint(copied)
 
@@ -244,6 +272,7 @@ def test_a_lost_tensor_is_refused_with_its_name(name, copied):
 def test_a_golden_picture_of_another_shape_is_refused(copied):
     tensors = load_file(copied / EXTRAS_FILE)
     save_file(tensors | {"golden.pixels": torch.zeros(5, dtype=torch.uint8)}, copied / EXTRAS_FILE)
+    seal(copied)
     with pytest.raises(BrokenCheckpoint, match="incomplete or altered"):
         load_checkpoint(copied)
 
@@ -256,9 +285,16 @@ def test_a_golden_picture_of_another_shape_is_refused(copied):
         (EXTRAS_FILE, "facts.tables.sex"),
     ],
 )
-def test_swapped_weights_are_refused_by_their_golden_logits(file, tensor, copied):
+def test_swapped_weights_are_refused_by_their_golden_logits_even_with_fitting_sums(file, tensor, copied):
     tensors = load_file(copied / file)
     tensors[tensor] = tensors[tensor].flip(0).contiguous()
     save_file(tensors, copied / file)
+    seal(copied)
     with pytest.raises(BrokenCheckpoint, match=r"golden logits are off by .* altered or damaged"):
         load_checkpoint(copied)
+
+
+def test_a_loaded_checkpoint_can_be_saved_again(saved, tmp_path):
+    loaded = load_checkpoint(saved)
+    write_checkpoint(tmp_path / "again", loaded.network)
+    assert load_checkpoint(tmp_path / "again").manifest.golden_logits == loaded.manifest.golden_logits
