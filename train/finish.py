@@ -11,7 +11,6 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-import torch
 
 from core.data.facts import encode_metadata
 from core.data.readers import read_dataset
@@ -131,8 +130,7 @@ def best_network(run: RunFolder, plan: Plan) -> tuple[AdditiveNetwork, dict[str,
     frequencies = np.array(plan.class_frequencies)
     # With logit adjustment the loss already took (1 - tau) of the drawn prior away.
     drawn = drawn_frequencies(frequencies, plan.recipe.balance) ** (1 - plan.recipe.balance.logit_adjustment)
-    with torch.no_grad():
-        network.backbone.get_classifier().bias += torch.from_numpy(np.log(frequencies / drawn)).float()
+    network.shift_prior(np.log(frequencies / drawn))
     return network, {key: stored[key] for key in ("epoch", "images", "elapsed_s")}
 
 

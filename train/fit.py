@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import numpy as np
 import pandas as pd
@@ -19,16 +19,20 @@ from core.data.readers import read_dataset
 from core.data.splits import Split
 from core.errors import RecipeError, RunError
 from core.labels import INDEX
-from core.models.network import AdditiveNetwork
+from core.models.network import AdditiveNetwork, build_network
 from core.models.registry import MODELS, ModelSpec
 from core.models.weights import Provenance, pretrained_backbone
 from core.runs.folder import LIVE_STATES, RunFolder, Status
 from core.settings import settings
 from train.data import class_frequencies, drawn_frequencies, load_training_parts
 from train.display import TerminalDisplay
+from train.distil import Teachers, checkpoint_of
 from train.feeds import FEEDS
 from train.loop import Progress, train_network
 from train.recipe import Recipe, recipe_from
+
+FROM_CHECKPOINT: Final = "checkpoint:"
+"""Begins a recipe's `weights` that names a whole checkpoint to go on from."""
 
 
 @dataclass(frozen=True)
@@ -88,12 +92,7 @@ def start(recipe: Recipe, data_dir: Path, name: str, display: TerminalDisplay) -
     split = Split.of(metadata, seed=recipe.seed)
     spec = MODELS[recipe.model]
     torch.manual_seed(recipe.seed)
-    backbone, provenance = pretrained_backbone(
-        spec,
-        recipe.weights,
-        drop_rate=recipe.regularise.drop_rate,
-        drop_path_rate=recipe.regularise.drop_path_rate,
-    )
+    network, provenance = first_network(recipe)
     seen = (split.of_images(metadata["image_id"]) == "train") & metadata["image_path"].notna()
     plan = Plan(
         recipe=recipe,
@@ -116,8 +115,7 @@ def start(recipe: Recipe, data_dir: Path, name: str, display: TerminalDisplay) -
         run.write_config(plan.to_json())  # last: with it, the folder is a run
     accelerator.wait_for_everyone()
     run = RunFolder.open(runs_dir, name)
-    network = AdditiveNetwork(spec, backbone)
-    network.start_head(drawn_frequencies(np.array(plan.class_frequencies), recipe.balance))
+    _start_head(network, plan)
     _train(plan, metadata, split, network, run, accelerator, display, resume=False)
     return run
 
@@ -142,19 +140,62 @@ def resume(name: str, display: TerminalDisplay) -> RunFolder:
             f"{plan.data_dir} names {len(metadata)} pictures; run {name} was trained on {len(split.table)}. "
             "Bring back the dataset as it was, or train anew."
         )
-    dropouts = {
-        "drop_rate": plan.recipe.regularise.drop_rate,
-        "drop_path_rate": plan.recipe.regularise.drop_path_rate,
-    }
     begun = (run.checkpoints / "last.safetensors").exists()
     torch.manual_seed(plan.recipe.seed)
-    source = "none" if begun else plan.recipe.weights
-    backbone, _ = pretrained_backbone(MODELS[plan.recipe.model], source, **dropouts)
-    network = AdditiveNetwork(MODELS[plan.recipe.model], backbone)
+    network, _ = first_network(replace(plan.recipe, weights="none") if begun else plan.recipe)
     if not begun:
-        network.start_head(drawn_frequencies(np.array(plan.class_frequencies), plan.recipe.balance))
+        _start_head(network, plan)
     _train(plan, metadata, split, network, run, accelerator, display, resume=begun)
     return run
+
+
+def first_network(recipe: Recipe) -> tuple[AdditiveNetwork, Provenance]:
+    """Return the network a recipe begins with, and where its weights came from.
+
+    Raises:
+        RecipeError: it shall go on from a checkpoint of another architecture.
+        WeightsError, CheckpointError: the weights cannot be had.
+    """
+    spec = MODELS[recipe.model]
+    dropouts = {
+        "drop_rate": recipe.regularise.drop_rate,
+        "drop_path_rate": recipe.regularise.drop_path_rate,
+    }
+    if not recipe.weights.startswith(FROM_CHECKPOINT):
+        backbone, provenance = pretrained_backbone(spec, recipe.weights, **dropouts)
+        return AdditiveNetwork(spec, backbone), provenance
+    checkpoint = checkpoint_of(recipe.weights.removeprefix(FROM_CHECKPOINT))
+    if checkpoint.manifest.model != recipe.model:
+        raise RecipeError(
+            f"weights: {checkpoint.reference} is a {checkpoint.manifest.model}, and this recipe trains a "
+            f"{recipe.model}. Set model = {checkpoint.manifest.model!r}, or choose other weights."
+        )
+    network = build_network(recipe.model, **dropouts)
+    network.load_state_dict(checkpoint.network.state_dict())
+    return network, Provenance("checkpoint", checkpoint.reference)
+
+
+def _start_head(network: AdditiveNetwork, plan: Plan) -> None:
+    """Let the head begin with the mix of diagnoses that is drawn; what a checkpoint's head knows is kept."""
+    frequencies = np.array(plan.class_frequencies)
+    drawn = drawn_frequencies(frequencies, plan.recipe.balance)
+    if plan.recipe.weights.startswith(FROM_CHECKPOINT):
+        network.shift_prior(np.log(drawn / frequencies))
+    else:
+        network.start_head(drawn)
+
+
+def _teachers(plan: Plan, device: torch.device) -> Teachers | None:
+    distil = plan.recipe.distil
+    if not distil.teachers:
+        return None
+    return Teachers(
+        [checkpoint_of(reference) for reference in distil.teachers],
+        preprocessing=plan.preprocessing,
+        prior=drawn_frequencies(np.array(plan.class_frequencies), plan.recipe.balance),
+        temperature=distil.temperature,
+        device=device,
+    )
 
 
 def _train(
@@ -190,6 +231,7 @@ def _train(
             run=run,
             accelerator=accelerator,
             display=display,
+            teachers=_teachers(plan, accelerator.device),
             resume=resume,
         )
     except BaseException as problem:

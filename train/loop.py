@@ -25,6 +25,7 @@ from core.predict.calibration import softmax
 from core.runs.folder import RunFolder, Status
 from train.data import Batches, Part, class_frequencies, drawn_frequencies, steps_per_epoch
 from train.display import TerminalDisplay
+from train.distil import Teachers
 from train.feeds import Feed
 from train.recipe import OptimizerConfig, Recipe
 from train.state import load_state, save_state
@@ -66,6 +67,7 @@ def train_network(
     run: RunFolder,
     accelerator: Accelerator,
     display: TerminalDisplay,
+    teachers: Teachers | None = None,
     resume: bool = False,
 ) -> Progress:
     """Train with EMA weights judged on val after each epoch; the best of them lies in `checkpoints/best`.
@@ -88,7 +90,7 @@ def train_network(
     progress = load_last(run, state, optimizer, steps) if resume else Progress()
     model, stepper = accelerator.prepare(module, optimizer)
     journal = Journal(run, recipe, steps * recipe.epochs, accelerator, display, progress)
-    criterion = Criterion(recipe, class_frequencies(feed.train.truth), accelerator.device)
+    criterion = Criterion(recipe, class_frequencies(feed.train.truth), accelerator.device, teachers)
     watched = watch_positions(feed.val, seed=recipe.seed)
 
     for epoch in range(progress.epoch, recipe.epochs):
@@ -253,9 +255,17 @@ class Journal:
 
 
 class Criterion:
-    """The training loss: weighted cross-entropy, with the recipe's mixing and logit adjustment."""
+    """The training loss: weighted cross-entropy, with the recipe's mixing, logit adjustment and teachers."""
 
-    def __init__(self, recipe: Recipe, frequencies: np.ndarray, device: torch.device) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        frequencies: np.ndarray,
+        device: torch.device,
+        teachers: Teachers | None = None,
+    ) -> None:
+        self.teachers = teachers
+        self.taught_share = recipe.distil.weight
         prior = torch.tensor(
             drawn_frequencies(frequencies, recipe.balance), dtype=torch.float32, device=device
         )
@@ -279,6 +289,9 @@ class Criterion:
             facts = torch.full_like(facts, torch.nan)  # a mixed picture has no one patient
         logits = model(inputs, facts).float() + self.shift
         losses = F.cross_entropy(logits, target, reduction="none", label_smoothing=self.smoothing)
+        if self.teachers is not None:
+            taught = self.teachers.loss(logits, inputs, facts)
+            losses = (1 - self.taught_share) * losses + self.taught_share * taught
         return (losses * weights).mean()
 
 

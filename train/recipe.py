@@ -85,8 +85,26 @@ class RegulariseConfig:
 
 
 @dataclass(frozen=True)
+class DistilConfig:
+    """Learning from other checkpoints; see `train.distil`. Off without teachers.
+
+    teachers: checkpoint references (bundled:, local:, hf:); their answers are averaged.
+    weight: the teachers' share of the loss; the rest is the truth's.
+    temperature: how much their answers are softened; 1 not at all.
+    """
+
+    __pydantic_config__: ClassVar = _FORBID_UNKNOWN
+    teachers: tuple[str, ...] = ()
+    weight: Share = 0.5
+    temperature: Positive = 2.0
+
+
+@dataclass(frozen=True)
 class Recipe:
     """One training run.
+
+    weights: where the backbone's ImageNet weights come from (`core.models.weights`), or
+        "checkpoint:REFERENCE" to go on from a whole checkpoint, head and fact tables included.
 
     size: shorter side of the input when the model is used, px; a multiple of 32.
     train_sizes: side of the square training crops in the first and the last epoch, px; linear in between,
@@ -117,6 +135,7 @@ class Recipe:
     balance: BalanceConfig = field(default_factory=BalanceConfig)
     regularise: RegulariseConfig = field(default_factory=RegulariseConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    distil: DistilConfig = field(default_factory=DistilConfig)
 
     def train_size(self, epoch: int) -> int:
         """Return the side of training crops in this epoch (0-based), px."""
@@ -171,6 +190,11 @@ def recipe_from(values: dict[str, Any], source: str) -> Recipe:
     if recipe.model not in MODELS:
         raise RecipeError(
             f"{source}: model {recipe.model!r} is not known; expected one of {', '.join(MODELS)}."
+        )
+    if recipe.distil.teachers and recipe.mode == "frozen":
+        raise RecipeError(
+            f"{source}: distil.teachers: teachers look at pictures, and frozen mode trains on features. "
+            'Set mode = "finetune", or take the teachers out.'
         )
     if unknown := sorted(set(recipe.balance.dx_type_weights) - set(DX_TYPES)):
         raise RecipeError(

@@ -97,6 +97,11 @@ class AdditiveNetwork(nn.Module):
         with torch.no_grad():
             head.bias.copy_(torch.from_numpy(np.log(prior)))
 
+    def shift_prior(self, shift: np.ndarray) -> None:
+        """Add to the bias, shape (7,): log(new share / old share) makes the answers fit another mix."""
+        with torch.no_grad():
+            self.backbone.get_classifier().bias += torch.from_numpy(shift).float()
+
     def freeze_stages(self, count: int) -> None:
         """Freeze the first `count` groups of timm's coarse layer groups, the stem being the first.
 
