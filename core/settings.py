@@ -28,6 +28,7 @@ NAMES: Final = (
     "LESIONLENS_CACHE",
     "LESIONLENS_RUNS",
     "LESIONLENS_ALLOW_TRAINING",
+    "LESIONLENS_ALLOW_FOLDERS",
     "LESIONLENS_HUB_OWNER",
     "HF_TOKEN",
     "LESIONLENS_HUB_TIMEOUT",
@@ -45,6 +46,7 @@ class Settings:
         cache_dir: where image stores and downloads lie.
         runs_dir: where training runs lie.
         allow_training: whether the Train page may start a training process on this machine.
+        allow_folders: whether somebody who sits at this machine may open any of its folders on the Explore page.
         hub_owner: user or organisation on the Hugging Face Hub under which checkpoints are published.
         hub_token: access token of the Hub, for gated and private repositories. Never shown.
         hub_timeout_s: how long the Hub may take to answer, in seconds.
@@ -56,6 +58,7 @@ class Settings:
     cache_dir: Path
     runs_dir: Path
     allow_training: bool
+    allow_folders: bool
     hub_owner: str | None
     hub_token: str | None = field(repr=False)
     hub_timeout_s: float
@@ -93,6 +96,7 @@ def _read(given: Mapping[str, object]) -> Settings:
         cache_dir=_value(given, "LESIONLENS_CACHE", _folder, user_cache_path("lesionlens", appauthor=False)),
         runs_dir=_value(given, "LESIONLENS_RUNS", _folder, REPOSITORY / "runs"),
         allow_training=_value(given, "LESIONLENS_ALLOW_TRAINING", _switch, True),
+        allow_folders=_value(given, "LESIONLENS_ALLOW_FOLDERS", _switch, True),
         hub_owner=_value(given, "LESIONLENS_HUB_OWNER", _text, None),
         hub_token=_value(given, "HF_TOKEN", _text, None),
         hub_timeout_s=_value(given, "LESIONLENS_HUB_TIMEOUT", _seconds, 5.0),
