@@ -1,0 +1,60 @@
+"""Which pictures look alike to a network: cosine similarity of features around their mean.
+
+Around the mean, since the features of a network are never negative: without it all pictures are 90 % alike.
+Plain NumPy takes 6 ms for ten thousand pictures, so no index is needed.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from core.errors import DataError
+from core.predict.features import Features
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A picture of another lesion that looks like the one asked about; likeness is a cosine, -1 to 1."""
+
+    image_id: str
+    lesion_id: str
+    likeness: float
+
+
+class Likenesses:
+    """Features made ready for comparing: centred, scaled to length one, float32 (N, K)."""
+
+    def __init__(self, features: Features) -> None:
+        self._features = features
+        values = np.array(features.values, dtype=np.float32)
+        values -= np.nanmean(values, axis=0, dtype=np.float64).astype(np.float32)
+        lengths = np.linalg.norm(values, axis=1, keepdims=True)
+        values /= np.maximum(lengths, 1e-12)
+        self._directions = values
+
+    def to(self, image_id: str) -> pd.Series:
+        """Return the likeness of every picture to one, indexed by image id; NaN where there are no features.
+
+        Raises:
+            DataError: the picture asked about has no features.
+        """
+        row = self._features.index.get(image_id)
+        if row is None:
+            why = self._features.unreadable.get(image_id, "it was not among the pictures looked at")
+            raise DataError(f"{image_id} cannot be compared with others: {why}.")
+        alike = self._directions @ self._directions[row]
+        return pd.Series(np.clip(alike, -1, 1), index=pd.Index(self._features.image_ids), name="likeness")
+
+    def neighbours(self, image_id: str, lesions: pd.Series, count: int) -> tuple[Neighbour, ...]:
+        """Return the most alike picture of each of the `count` most alike other lesions, best first.
+
+        lesions: lesion id, or group of lesions, by image id.
+
+        Photos of one lesion are alike because they show the same: only the best of each lesion counts.
+        """
+        alike = self.to(image_id).dropna().sort_values(ascending=False, kind="stable")
+        lesion_of = lesions.reindex(alike.index)
+        eligible = lesion_of.notna() & (lesion_of != lesions.get(image_id))
+        best = lesion_of[eligible].drop_duplicates().head(count)
+        return tuple(Neighbour(str(name), str(lesion), float(alike[name])) for name, lesion in best.items())
