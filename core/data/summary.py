@@ -1,0 +1,561 @@
+"""What a set of rows shows: one function a chart, each with its numbers and one computed plain sentence.
+
+Rows are a metadata table or its `Facets`. Counts are of images or of lesions. A lesion counts once for each
+value its photos have, so shares of lesions can add up to more than 1 where photos of one lesion disagree.
+Undefined is NaN. Add a summary by adding a function and its entry in SUMMARIES.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from core.data.facets import TITLES, UNKNOWN, Facets, label_of
+from core.data.selection import AGES, Selection
+from core.labels import CODES, INDEX, MALIGNANT
+from core.words import NBSP, NOT_AVAILABLE
+
+Rows: TypeAlias = pd.DataFrame | Facets
+Unit = Literal["images", "lesions"]
+UNITS: Final[tuple[Unit, ...]] = ("images", "lesions")
+
+FEW: Final = 30
+"""Under so many, a share is a hint: the 95 % interval around one half is wider than 35 points."""
+
+COVERED: Final = 10
+"""A combination of facts with fewer lesions than this is called thin."""
+
+PLURALS: Final[Mapping[str, str]] = {
+    "akiec": "actinic keratoses",
+    "bcc": "basal cell carcinomas",
+    "bkl": "benign keratoses",
+    "df": "dermatofibromas",
+    "mel": "melanomas",
+    "nv": "nevi",
+    "vasc": "vascular lesions",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one chart shows.
+
+    table: its numbers.
+    sentence: the plainest thing they say, computed from them.
+    n: how many images or lesions it stands on.
+    """
+
+    table: pd.DataFrame
+    sentence: str
+    n: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One chart of the Explore page.
+
+    columns: what it shows of `Selection`'s keys; it does not filter itself by these.
+    """
+
+    title: str
+    function: Callable[[Rows, Unit], Finding]
+    columns: tuple[str, ...]
+
+
+def size(rows: Rows, unit: Unit) -> int:
+    """Return how many images, or how many different lesions, the rows are."""
+    facets = Facets.of(rows)
+    return len(facets) if unit == "images" else int(_present(facets.lesions, facets.lesion_count).sum())
+
+
+def count(rows: Rows, by: str, unit: Unit) -> pd.DataFrame:
+    """Return one row for each value of a column, also those that no row has.
+
+    Columns: `by` (the value), `label` (as people read it), `count`, `share` (of all that were counted; NaN
+    where nothing was).
+
+    Args:
+        rows: what to count.
+        by: one of `facets.COLUMNS`.
+        unit: images or lesions.
+    """
+    facets = Facets.of(rows)
+    counts = _tally(facets, (by,), unit)
+    values = facets.columns[by].words
+    return pd.DataFrame(
+        {
+            by: values,
+            "label": [label_of(by, value) for value in values],
+            "count": counts,
+            "share": _ratio(counts, size(facets, unit)),
+        }
+    )
+
+
+def crosstab(
+    rows: Rows, index: str, columns: str, unit: Unit, *, share: Literal["row"] | None = None
+) -> pd.DataFrame:
+    """Return counts of two crossed columns: a row for each value of one, a column for each of the other.
+
+    share: None gives counts; "row" gives each cell's share of what its row counted, NaN in an empty row.
+    """
+    facets = Facets.of(rows)
+    counts = _tally(facets, (index, columns), unit)
+    cells = counts if share is None else _ratio(counts, _tally(facets, (index,), unit)[:, None])
+    return pd.DataFrame(
+        cells,
+        index=pd.Index(facets.columns[index].words, name=index),
+        columns=pd.Index(facets.columns[columns].words, name=columns),
+    )
+
+
+def class_balance(rows: Rows, unit: Unit) -> Finding:
+    """Count diagnoses, and say how often "nevus" alone would be right.
+
+    table: as `count`, and `malignant`. The share in the row of nv is the always-nevus line.
+    """
+    facets = Facets.of(rows)
+    table = count(facets, "dx", unit).assign(malignant=MALIGNANT)
+    n = size(facets, unit)
+    if not n:
+        return _nothing(table, unit)
+    counts = table["count"].to_numpy()
+    most = CODES[int(counts.argmax())]
+    found = np.flatnonzero(counts)
+    least = CODES[int(found[counts[found].argmin()])]
+    sentence = f"{_capital(PLURALS[most])} are {_share(counts.max(), n, unit)}"
+    if most == "nv":
+        sentence += "; always answering “nevus” would already be right that often."
+    else:
+        sentence += f"; always answering “nevus” would be right for {_share(counts[INDEX['nv']], n)}."
+    if least != most:
+        sentence += f" Rarest are {PLURALS[least]}: {_share(counts[INDEX[least]], n)}."
+    return _finding(table, sentence, n, unit)
+
+
+def balance_plan(rows: Rows, *, target: int | None = None, power: float = 1.0) -> Finding:
+    """Show two ways to balance the diagnoses: by copies up to a target, and by how often each is drawn.
+
+    table: `dx`, `label`, `images`, `lesions`, then for copies `target`, `extra` (images to add; 0 where there
+    are enough) and `repeats` (target / images: how often each image would be seen for once now), and for
+    drawing `weight` (of one image, frequency ** -power, 1 on average) and `drawn_share`. NaN where a
+    diagnosis has no image.
+
+    Args:
+        rows: what training would use; take the training part alone, or copies leak.
+        target: images wanted of each diagnosis; as many as the commonest has, when not given.
+        power: 0 leaves the frequencies as they are, 1 draws all diagnoses alike.
+    """
+    facets = Facets.of(rows)
+    images = _tally(facets, ("dx",), "images")
+    lesions = _tally(facets, ("dx",), "lesions")
+    wanted = int(images.max(initial=0)) if target is None else target
+    frequency = np.where(images > 0, _ratio(images, images.sum()), np.nan)
+    weight = frequency**-power
+    weight /= np.nansum(frequency * weight) or np.nan
+    table = pd.DataFrame(
+        {
+            "dx": CODES,
+            "label": [label_of("dx", code) for code in CODES],
+            "images": images,
+            "lesions": lesions,
+            "target": wanted,
+            "extra": np.where(images > 0, np.maximum(wanted - images, 0), 0),
+            "repeats": _ratio(wanted, images),
+            "weight": weight,
+            "drawn_share": frequency * weight,
+        }
+    )
+    n = int(images.sum())
+    if not n:
+        return _nothing(table, "images")
+    rarest = table.iloc[int(table["repeats"].argmax())]
+    return _finding(table, _plan_sentence(rarest, wanted), n, "images")
+
+
+def _plan_sentence(rarest: pd.Series, wanted: int) -> str:
+    if rarest["repeats"] <= 1:
+        return f"Every diagnosis that is here has at least {wanted:,} images already."
+    return (
+        f"For {wanted:,} images of each diagnosis, every image of {PLURALS[rarest['dx']]} would be seen "
+        f"{rarest['repeats']:.1f} times as often as now: {rarest['images']:,} images of only "
+        f"{_counted(rarest['lesions'], 'lesions')}. Copies add views, not lesions."
+    )
+
+
+def age_by_dx(rows: Rows, unit: Unit) -> Finding:
+    """Compare ages between diagnoses. A lesion's age is the mean over its photos.
+
+    table: `dx`, `label`, `n` (of known age), `unknown`, `mean`, `low`, `q25`, `median`, `q75`, `high` (all in
+    years; low and high are the 5 % and 95 % quantiles; NaN where no age is known).
+    """
+    facets = Facets.of(rows)
+    dx, ages, lesions = _ages(facets, unit)
+    groups = [ages[dx == index] for index in range(len(CODES))]
+    counts = np.array([len(group) for group in groups])
+    quantiles = [
+        np.quantile(group, (0.05, 0.25, 0.5, 0.75, 0.95)) if len(group) else np.full(5, np.nan)
+        for group in groups
+    ]
+    means = np.array([group.mean() if len(group) else np.nan for group in groups])
+    table = pd.DataFrame(
+        {
+            "dx": CODES,
+            "label": [label_of("dx", code) for code in CODES],
+            "n": counts,
+            "unknown": _tally(facets, ("dx",), unit) - counts,
+            "mean": means,
+        }
+    )
+    table[["low", "q25", "median", "q75", "high"]] = np.array(quantiles)
+    n = int(counts.sum())
+    if not n:
+        return Finding(table, f"No age is known among {_counted(size(facets, unit), unit)}.", 0)
+    return _finding(table, _age_sentence(means, counts, dx, ages, lesions, unit), n, unit)
+
+
+def _ages(facets: Facets, unit: Unit) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return index of the diagnosis, age and lesion of each image, or lesion, whose age is known."""
+    known = ~np.isnan(facets.ages)
+    dx, ages, lesions = facets.columns["dx"].codes[known], facets.ages[known], facets.lesions[known]
+    if unit == "images":
+        return dx, ages, lesions
+    photos = np.bincount(lesions, minlength=facets.lesion_count)
+    sums = np.bincount(lesions, weights=ages, minlength=facets.lesion_count)
+    dx_of = np.zeros(facets.lesion_count, dtype=dx.dtype)
+    dx_of[lesions] = dx
+    found = np.flatnonzero(photos)
+    return dx_of[found], sums[found] / photos[found], found
+
+
+def _age_sentence(
+    means: np.ndarray, counts: np.ndarray, dx: np.ndarray, ages: np.ndarray, lesions: np.ndarray, unit: Unit
+) -> str:
+    found = np.flatnonzero(counts)
+    if len(found) == 1:
+        only = found[0]
+        return (
+            f"People with {PLURALS[CODES[only]]} are {means[only]:.0f} years old on average "
+            f"(n = {_counted(counts[only], unit)} of known age)."
+        )
+    pair = {INDEX["mel"], INDEX["nv"]}
+    compared = (
+        sorted(pair) if pair <= set(found) else [found[means[found].argmax()], found[means[found].argmin()]]
+    )
+    older, younger = sorted(compared, key=lambda index: -means[index])
+    gap = means[older] - means[younger]
+    errors = [_standard_error(ages[dx == index], lesions[dx == index]) for index in (older, younger)]
+    half = 1.96 * float(np.hypot(errors[0], errors[1]))
+    # Below FEW the normal approximation claims too much.
+    spread = (
+        ""
+        if counts[[older, younger]].min() < FEW
+        else f"95{NBSP}% interval {gap - half:.1f} to {gap + half:.1f}; "
+    )
+    return (
+        f"People with {PLURALS[CODES[older]]} are {gap:.0f} years older on average than people with "
+        f"{PLURALS[CODES[younger]]}: {means[older]:.0f} against {means[younger]:.0f} years "
+        f"({spread}n = {counts[older]:,} and {counts[younger]:,} {unit} of known age)."
+    )
+
+
+def _standard_error(values: np.ndarray, lesions: np.ndarray) -> float:
+    """Return the standard error of the mean; photos of one lesion count as one observation."""
+    _, groups = np.unique(lesions, return_inverse=True)
+    residuals = np.bincount(groups, weights=values - values.mean())
+    return float(np.sqrt((residuals**2).sum()) / len(values))
+
+
+def by_sex(rows: Rows, unit: Unit) -> Finding:
+    """Count sexes, and what is malignant of each. table: as `count`, `malignant`, `malignant_share`."""
+    table, n = _with_malignant(rows, "sex", unit), size(rows, unit)
+    known = _known(table)
+    if not known:
+        return Finding(table, f"No sex is known among {_counted(n, unit)}.", n)
+    shares = ", ".join(f"{group.label} {_share(group.count, n)}" for group in known)
+    malignant = " and ".join(
+        f"{_share(group.malignant, group.count)} of {group.label} {unit}" for group in known
+    )
+    return _finding(table, f"{_capital(shares)}. Malignant are {malignant}.", n, unit)
+
+
+def by_site(rows: Rows, unit: Unit) -> Finding:
+    """Count sites, and what is malignant of each. table: as `count`, `malignant`, `malignant_share`."""
+    table, n = _with_malignant(rows, "site", unit), size(rows, unit)
+    known = _known(table)
+    if not known:
+        return Finding(table, f"No site is known among {_counted(n, unit)}.", n)
+    most = max(known, key=lambda group: group.count)
+    sentence = f"Most {unit} are from the {most.label}: {_share(most.count, n)}."
+    enough = [group for group in known if group.count >= FEW]
+    if len(enough) > 1:
+        worst = max(enough, key=lambda group: group.malignant / group.count)
+        sentence += (
+            f" Of sites with at least {FEW} {unit}, the {worst.label} has the largest malignant share: "
+            f"{_share(worst.malignant, worst.count)}."
+        )
+    return _finding(table, sentence, n, unit)
+
+
+def by_dx_type(rows: Rows, unit: Unit) -> Finding:
+    """Show how diagnoses were established, and that this alone gives them away.
+
+    table: as `count`, `malignant`, `malignant_share`, and `only_dx`: the code where a way has one diagnosis.
+    """
+    facets = Facets.of(rows)
+    table, n = _with_malignant(facets, "dx_type", unit), size(facets, unit)
+    crossed = _tally(facets, ("dx_type", "dx"), unit)
+    only_dx = {
+        word: CODES[row.argmax()]
+        for word, row in zip(table["dx_type"], crossed, strict=True)
+        if (row > 0).sum() == 1
+    }
+    table["only_dx"] = table["dx_type"].map(only_dx)
+    known = _known(table)
+    if not known:
+        return Finding(table, f"It is not known how any of {_counted(n, unit)} was diagnosed.", n)
+    told = [
+        f"all {group.count:,} {unit} by {group.label} are {PLURALS[only_dx[group.value]]}"
+        for group in known
+        if group.value in only_dx
+    ]
+    return _finding(table, _dx_type_sentence(table, known, told, n, unit), n, unit)
+
+
+def _dx_type_sentence(table: pd.DataFrame, known: list["_Group"], told: list[str], n: int, unit: Unit) -> str:
+    malignant = table["malignant"].to_numpy()
+    with_malignant = [group for group in known if group.malignant]
+    if len(with_malignant) == 1 and with_malignant[0].malignant == malignant.sum():
+        told = [*told, f"all {malignant.sum():,} malignant {unit} are by {with_malignant[0].label}"]
+    auc = _auc(malignant, table["count"].to_numpy() - malignant)
+    if not told or np.isnan(auc):
+        return f"How the {n:,} {unit} were diagnosed does not give the answer away here."
+    return (
+        f"{_capital(' and '.join(told))}. Knowing nothing else ranks malignant above benign with an AUC of "
+        f"{auc:.2f} (n = {n:,}), so how a diagnosis was established is never an input of a model."
+    )
+
+
+def _auc(positive: np.ndarray, negative: np.ndarray) -> float:
+    """Return the ROC AUC of the best ranking of groups: chance of a positive above a negative, ties half."""
+    if not positive.sum() or not negative.sum():
+        return float("nan")
+    order = np.argsort(positive / np.maximum(positive + negative, 1))
+    positive, negative = positive[order], negative[order]
+    below = negative.cumsum() - negative / 2
+    return float((positive * below).sum() / (positive.sum() * negative.sum()))
+
+
+def images_per_lesion(rows: Rows, unit: Unit) -> Finding:
+    """Count lesions by how many photos the whole dataset has of them.
+
+    table: `images_per_lesion` (text), `label`, `count` and `share` as `count`, and `images`, `lesions`.
+    """
+    facets = Facets.of(rows)
+    column = "images_per_lesion"
+    images, lesions = (_tally(facets, (column,), each) for each in UNITS)
+    table = count(facets, column, unit).assign(images=images, lesions=lesions)
+    n = size(facets, unit)
+    if not n:
+        return _nothing(table, unit)
+    photos = np.array([int(value) for value in facets.columns[column].words])
+    several = photos > 1
+    if not lesions[several].sum():
+        return _finding(table, f"Each of {_counted(int(lesions.sum()), 'lesions')} has one image.", n, unit)
+    leaked = (images * (1 - _TEST_SHARE ** (photos - 1))).sum()
+    sentence = (
+        f"{_capital(_share(lesions[several].sum(), lesions.sum(), 'lesions'))} have several images. Dealt "
+        f"out image by image, 80 to 20, about {_percent(leaked, images.sum())} of test images "
+        f"(n = {images.sum():,}) would have a photo of the same lesion in training: split by lesion."
+    )
+    return _finding(table, sentence, n, unit)
+
+
+def missing(rows: Rows, unit: Unit) -> Finding:
+    """Count what is not known, the most often missing first.
+
+    table: `column` (a key of `Selection`, or "image_path"), `title`, `count` (of units with a gap), `share`.
+    """
+    facets = Facets.of(rows)
+    n = size(facets, unit)
+    gaps = {
+        column: facet.codes == facet.words.index(UNKNOWN)
+        if UNKNOWN in facet.words
+        else np.zeros(len(facets), dtype=bool)
+        for column, facet in facets.columns.items()
+        if column in _MAY_MISS
+    }
+    counts = {column: size(facets.take(gap), unit) for column, gap in gaps.items()}
+    counts["image_path"] = size(facets.take(~facets.pictured), unit)
+    table = pd.DataFrame(
+        {
+            "column": list(counts),
+            "title": [TITLES.get(column, "Picture") for column in counts],
+            "count": list(counts.values()),
+            "share": _ratio(np.array(list(counts.values())), n),
+        }
+    ).sort_values("count", ascending=False, kind="stable", ignore_index=True)
+    if not n:
+        return _nothing(table, unit)
+    return _finding(
+        table, _missing_sentence(table, size(facets.take(facets.ages == 0), unit), n, unit), n, unit
+    )
+
+
+def _missing_sentence(table: pd.DataFrame, newborn: int, n: int, unit: Unit) -> str:
+    gaps = table[(table["column"] != "image_path") & (table["count"] > 0)]
+    named = ", ".join(
+        f"{title.lower()} {_percent(number, n)} ({number:,})"
+        for title, number in zip(gaps["title"], gaps["count"], strict=True)
+    )
+    sentence = (
+        f"Unknown of {_counted(n, unit)}: {named}."
+        if named
+        else f"Every fact of {_counted(n, unit)} is known."
+    )
+    if newborn:
+        sentence += f" {_capital(_counted(newborn, unit))} with age 0 may be infants, or gaps written as 0."
+    without = int(table.loc[table["column"] == "image_path", "count"].iloc[0])
+    if 0 < without < n:
+        sentence += f" Pictures are missing for {_share(without, n)}."
+    return sentence
+
+
+def coverage(rows: Rows, unit: Unit) -> Finding:
+    """Cross diagnosis, sex and age band: which combinations are too thin to say anything about.
+
+    table: a row for each diagnosis and sex, a column for each age band, counts as cells; unknown left out.
+    """
+    facets = Facets.of(rows)
+    axes = ("dx", "sex", "age_band")
+    cells = _tally(facets, axes, unit)
+    values = [facets.columns[axis].words for axis in axes]
+    for axis, known in enumerate(values):
+        if UNKNOWN in known:
+            cells = np.delete(cells, known.index(UNKNOWN), axis=axis)
+            values[axis] = tuple(value for value in known if value != UNKNOWN)
+    table = pd.DataFrame(
+        cells.reshape(-1, len(values[2])),
+        index=pd.MultiIndex.from_product(values[:2], names=axes[:2]),
+        columns=pd.Index(values[2], name="age_band"),
+    )
+    n = size(facets, unit)
+    if not cells.sum():
+        return Finding(table, f"Age and sex are not known together for any of {_counted(n, unit)}.", n)
+    thin, empty = int((cells < COVERED).sum()), int((cells == 0).sum())
+    sentence = (
+        f"Of {cells.size} combinations of diagnosis, sex and age band, {thin} have fewer than {COVERED} "
+        f"{unit} and {empty} of these none (n = {cells.sum():,}); what a model does there cannot be measured "
+        "here."
+    )
+    return _finding(table, sentence, n, unit)
+
+
+SUMMARIES: Final[Mapping[str, Summary]] = {
+    "missing": Summary("Missing values", missing, ()),
+    "class_balance": Summary("Class balance", class_balance, ("dx",)),
+    "age": Summary("Age by diagnosis", age_by_dx, ("dx", "age_band", AGES)),
+    "sex": Summary("Sex", by_sex, ("sex",)),
+    "site": Summary("Site", by_site, ("site",)),
+    "dx_type": Summary("How diagnoses were established", by_dx_type, ("dx_type",)),
+    "images_per_lesion": Summary("Images per lesion", images_per_lesion, ("images_per_lesion",)),
+    "coverage": Summary("Coverage", coverage, ()),
+}
+
+
+def summarise(table: pd.DataFrame, selection: Selection, unit: Unit) -> dict[str, Finding]:
+    """Return every summary of the rows that a selection leaves, in the order of SUMMARIES.
+
+    Each is taken with its own columns unfiltered, so that a chart that was clicked keeps what else it had.
+    """
+    facets = Facets.of(table)
+    return {
+        name: summary.function(facets.take(selection.mask(table, but=summary.columns)), unit)
+        for name, summary in SUMMARIES.items()
+    }
+
+
+_TEST_SHARE: Final = 0.2
+_MAY_MISS: Final = ("dx_type", "age_band", "sex", "site", "source")
+
+
+def _tally(facets: Facets, by: tuple[str, ...], unit: Unit) -> np.ndarray:
+    """Return counts, shape (values of the first column, values of the second, ...)."""
+    shape = tuple(len(facets.columns[name].words) for name in by)
+    cells = np.ravel_multi_index(tuple(facets.columns[name].codes for name in by), shape)
+    if unit == "lesions":
+        # A lesion counts once a cell: different pairs of cell and lesion.
+        cells = pd.unique(cells * facets.lesion_count + facets.lesions) // max(facets.lesion_count, 1)
+    return np.bincount(cells, minlength=int(np.prod(shape))).reshape(shape)
+
+
+def _present(codes: np.ndarray, length: int) -> np.ndarray:
+    present = np.zeros(length, dtype=bool)
+    present[codes] = True
+    return present
+
+
+def _ratio(part: np.ndarray | int, whole: np.ndarray | int) -> np.ndarray:
+    """Return part / whole as float64, NaN where the whole is 0."""
+    divisor = np.where(np.equal(whole, 0), np.nan, whole)
+    return np.asarray(part / divisor, dtype=np.float64)
+
+
+def _with_malignant(rows: Rows, by: str, unit: Unit) -> pd.DataFrame:
+    # A lesion has one diagnosis, so its counts by diagnosis can be added up.
+    malignant = _tally(Facets.of(rows), (by, "dx"), unit)[:, MALIGNANT].sum(axis=1)
+    table = count(rows, by, unit)
+    return table.assign(malignant=malignant, malignant_share=_ratio(malignant, table["count"].to_numpy()))
+
+
+@dataclass(frozen=True)
+class _Group:
+    """A row of `_with_malignant`."""
+
+    value: str
+    label: str
+    count: int
+    malignant: int
+
+
+def _known(table: pd.DataFrame) -> list[_Group]:
+    """Return the values that are known and were met. The table's first column holds the values."""
+    met = table[(table.iloc[:, 0] != UNKNOWN) & (table["count"] > 0)]
+    columns = (met.iloc[:, 0], met["label"], met["count"].tolist(), met["malignant"].tolist())
+    return [_Group(*row) for row in zip(*columns, strict=True)]
+
+
+def _nothing(table: pd.DataFrame, unit: Unit) -> Finding:
+    return Finding(table, f"No {unit} are chosen.", 0)
+
+
+def _finding(table: pd.DataFrame, sentence: str, n: int, unit: Unit) -> Finding:
+    if n < FEW:
+        sentence += f" Few to go by: n = {_counted(n, unit)}."
+    return Finding(table, sentence, n)
+
+
+def _percent(part: float, whole: float) -> str:
+    """Return a share in percent that is rounded to nothing or all only where it is."""
+    if not whole:
+        return NOT_AVAILABLE
+    rounded = round(100 * part / whole, 1)
+    if rounded == 0 and part:
+        return f"under 0.1{NBSP}%"
+    if rounded == 100 and part != whole:
+        return f"over 99.9{NBSP}%"
+    return f"{rounded:g}{NBSP}%" if rounded in (0, 100) else f"{rounded:.1f}{NBSP}%"
+
+
+def _share(part: float, whole: float, unit: Unit | None = None) -> str:
+    return f"{_percent(part, whole)} ({part:,} of {whole:,}{f' {unit}' if unit else ''})"
+
+
+def _counted(number: int, unit: Unit) -> str:
+    return f"{number:,} {unit if number != 1 else unit.removesuffix('s')}"
+
+
+def _capital(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
