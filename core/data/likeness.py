@@ -57,4 +57,8 @@ class Likenesses:
         lesion_of = lesions.reindex(alike.index)
         eligible = lesion_of.notna() & (lesion_of != lesions.get(image_id))
         best = lesion_of[eligible].drop_duplicates().head(count)
-        return tuple(Neighbour(str(name), str(lesion), float(alike[name])) for name, lesion in best.items())
+        likeness = alike.reindex(best.index)
+        return tuple(
+            Neighbour(str(name), str(lesion), float(cosine))
+            for name, lesion, cosine in zip(best.index, best, likeness, strict=True)
+        )
