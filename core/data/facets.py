@@ -121,8 +121,10 @@ class Facets:
         """Return the facets of the rows where mask, bool (N,), is true."""
         if mask.all():
             return self
-        columns = {name: Facet(facet.words, facet.codes[mask]) for name, facet in self.columns.items()}
-        return Facets(columns, self.ages[mask], self.lesions[mask], self.lesion_count, self.pictured[mask])
+        # Positions are found once; picking by them is several times faster than by a mask.
+        rows = np.flatnonzero(mask)
+        columns = {name: Facet(facet.words, facet.codes[rows]) for name, facet in self.columns.items()}
+        return Facets(columns, self.ages[rows], self.lesions[rows], self.lesion_count, self.pictured[rows])
 
     def __len__(self) -> int:
         return len(self.ages)

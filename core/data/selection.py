@@ -75,6 +75,12 @@ class Selection:
     def __bool__(self) -> bool:
         return bool(self.choices) or self.ages is not None or self.images is not None
 
+    @property
+    def keys(self) -> frozenset[str]:
+        """Those of KEYS that are set."""
+        ages, images = self.ages is not None, self.images is not None
+        return frozenset(self.choices) | ({AGES} if ages else set()) | ({IMAGES} if images else set())
+
     def mask(self, table: pd.DataFrame, *, but: str | Collection[str] = ()) -> np.ndarray:
         """Return which rows fit, bool, shape (N,).
 

@@ -5,14 +5,14 @@ value its photos have, so shares of lesions can add up to more than 1 where phot
 Undefined is NaN. Add a summary by adding a function and its entry in SUMMARIES.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
 
-from core.data.facets import TITLES, UNKNOWN, Facets, label_of
+from core.data.facets import TITLES, UNKNOWN, Facet, Facets, label_of
 from core.data.selection import AGES, Selection
 from core.labels import CODES, INDEX, MALIGNANT
 from core.words import NBSP, NOT_AVAILABLE
@@ -67,7 +67,7 @@ class Summary:
 def size(rows: Rows, unit: Unit) -> int:
     """Return how many images, or how many different lesions, the rows are."""
     facets = Facets.of(rows)
-    return len(facets) if unit == "images" else int(_present(facets.lesions, facets.lesion_count).sum())
+    return _size(facets.lesions, facets.lesion_count, unit)
 
 
 def count(rows: Rows, by: str, unit: Unit) -> pd.DataFrame:
@@ -82,16 +82,7 @@ def count(rows: Rows, by: str, unit: Unit) -> pd.DataFrame:
         unit: images or lesions.
     """
     facets = Facets.of(rows)
-    counts = _tally(facets, (by,), unit)
-    values = facets.columns[by].words
-    return pd.DataFrame(
-        {
-            by: values,
-            "label": [label_of(by, value) for value in values],
-            "count": counts,
-            "share": _ratio(counts, size(facets, unit)),
-        }
-    )
+    return pd.DataFrame(_columns(facets, by, _tally(facets, (by,), unit), size(facets, unit)))
 
 
 def crosstab(
@@ -117,11 +108,10 @@ def class_balance(rows: Rows, unit: Unit) -> Finding:
     table: as `count`, and `malignant`. The share in the row of nv is the always-nevus line.
     """
     facets = Facets.of(rows)
-    table = count(facets, "dx", unit).assign(malignant=MALIGNANT)
-    n = size(facets, unit)
+    counts, n = _tally(facets, ("dx",), unit), size(facets, unit)
+    table = pd.DataFrame(_columns(facets, "dx", counts, n) | {"malignant": MALIGNANT})
     if not n:
         return _nothing(table, unit)
-    counts = table["count"].to_numpy()
     most = CODES[int(counts.argmax())]
     found = np.flatnonzero(counts)
     least = CODES[int(found[counts[found].argmin()])]
@@ -207,9 +197,9 @@ def age_by_dx(rows: Rows, unit: Unit) -> Finding:
             "n": counts,
             "unknown": _tally(facets, ("dx",), unit) - counts,
             "mean": means,
+            **dict(zip(("low", "q25", "median", "q75", "high"), np.transpose(quantiles), strict=True)),
         }
     )
-    table[["low", "q25", "median", "q75", "high"]] = np.array(quantiles)
     n = int(counts.sum())
     if not n:
         return Finding(table, f"No age is known among {_counted(size(facets, unit), unit)}.", 0)
@@ -270,8 +260,8 @@ def _standard_error(values: np.ndarray, lesions: np.ndarray) -> float:
 
 def by_sex(rows: Rows, unit: Unit) -> Finding:
     """Count sexes, and what is malignant of each. table: as `count`, `malignant`, `malignant_share`."""
-    table, n = _with_malignant(rows, "sex", unit), size(rows, unit)
-    known = _known(table)
+    groups, n = _groups(rows, "sex", unit), size(rows, unit)
+    table, known = _group_table("sex", groups, n), _known(groups)
     if not known:
         return Finding(table, f"No sex is known among {_counted(n, unit)}.", n)
     shares = ", ".join(f"{group.label} {_share(group.count, n)}" for group in known)
@@ -283,8 +273,8 @@ def by_sex(rows: Rows, unit: Unit) -> Finding:
 
 def by_site(rows: Rows, unit: Unit) -> Finding:
     """Count sites, and what is malignant of each. table: as `count`, `malignant`, `malignant_share`."""
-    table, n = _with_malignant(rows, "site", unit), size(rows, unit)
-    known = _known(table)
+    groups, n = _groups(rows, "site", unit), size(rows, unit)
+    table, known = _group_table("site", groups, n), _known(groups)
     if not known:
         return Finding(table, f"No site is known among {_counted(n, unit)}.", n)
     most = max(known, key=lambda group: group.count)
@@ -302,38 +292,34 @@ def by_site(rows: Rows, unit: Unit) -> Finding:
 def by_dx_type(rows: Rows, unit: Unit) -> Finding:
     """Show how diagnoses were established, and that this alone gives them away.
 
-    table: as `count`, `malignant`, `malignant_share`, and `only_dx`: the code where a way has one diagnosis.
+    table: as `count`, `malignant`, `malignant_share`, and `only_dx`: the code where a way has one diagnosis,
+    else missing.
     """
-    facets = Facets.of(rows)
-    table, n = _with_malignant(facets, "dx_type", unit), size(facets, unit)
-    crossed = _tally(facets, ("dx_type", "dx"), unit)
-    only_dx = {
-        word: CODES[row.argmax()]
-        for word, row in zip(table["dx_type"], crossed, strict=True)
-        if (row > 0).sum() == 1
-    }
-    table["only_dx"] = table["dx_type"].map(only_dx)
-    known = _known(table)
+    groups, n = _groups(rows, "dx_type", unit), size(rows, unit)
+    only_dx = [CODES[group.dx.argmax()] if np.count_nonzero(group.dx) == 1 else None for group in groups]
+    table, known = _group_table("dx_type", groups, n), _known(groups)
+    table["only_dx"] = np.array(only_dx, dtype=object)
     if not known:
         return Finding(table, f"It is not known how any of {_counted(n, unit)} was diagnosed.", n)
+    return _finding(table, _dx_type_sentence(known, unit), n, unit)
+
+
+def _dx_type_sentence(known: list["_Group"], unit: Unit) -> str:
     told = [
-        f"all {group.count:,} {unit} by {group.label} are {PLURALS[only_dx[group.value]]}"
+        f"all {group.count:,} {unit} by {group.label} are {PLURALS[CODES[group.dx.argmax()]]}"
         for group in known
-        if group.value in only_dx
+        if np.count_nonzero(group.dx) == 1
     ]
-    return _finding(table, _dx_type_sentence(table, known, told, n, unit), n, unit)
-
-
-def _dx_type_sentence(table: pd.DataFrame, known: list["_Group"], told: list[str], n: int, unit: Unit) -> str:
-    malignant = table["malignant"].to_numpy()
-    with_malignant = [group for group in known if group.malignant]
-    if len(with_malignant) == 1 and with_malignant[0].malignant == malignant.sum():
-        told = [*told, f"all {malignant.sum():,} malignant {unit} are by {with_malignant[0].label}"]
-    auc = _auc(malignant, table["count"].to_numpy() - malignant)
+    malignant = np.array([group.malignant for group in known])
+    benign = np.array([group.count for group in known]) - malignant
+    if np.count_nonzero(malignant) == 1:
+        way = known[int(malignant.argmax())]
+        told.append(f"all {way.malignant:,} malignant {unit} are by {way.label}")
+    n, auc = malignant.sum() + benign.sum(), _auc(malignant, benign)
     if not told or np.isnan(auc):
         return f"How the {n:,} {unit} were diagnosed does not give the answer away here."
     return (
-        f"{_capital(' and '.join(told))}. Knowing nothing else ranks malignant above benign with an AUC of "
+        f"{_capital(_listed(told))}. Knowing nothing else ranks malignant above benign with an AUC of "
         f"{auc:.2f} (n = {n:,}), so how a diagnosis was established is never an input of a model."
     )
 
@@ -356,8 +342,9 @@ def images_per_lesion(rows: Rows, unit: Unit) -> Finding:
     facets = Facets.of(rows)
     column = "images_per_lesion"
     images, lesions = (_tally(facets, (column,), each) for each in UNITS)
-    table = count(facets, column, unit).assign(images=images, lesions=lesions)
     n = size(facets, unit)
+    counts = images if unit == "images" else lesions
+    table = pd.DataFrame(_columns(facets, column, counts, n) | {"images": images, "lesions": lesions})
     if not n:
         return _nothing(table, unit)
     photos = np.array([int(value) for value in facets.columns[column].words])
@@ -380,47 +367,45 @@ def missing(rows: Rows, unit: Unit) -> Finding:
     """
     facets = Facets.of(rows)
     n = size(facets, unit)
-    gaps = {
-        column: facet.codes == facet.words.index(UNKNOWN)
-        if UNKNOWN in facet.words
-        else np.zeros(len(facets), dtype=bool)
-        for column, facet in facets.columns.items()
-        if column in _MAY_MISS
-    }
-    counts = {column: size(facets.take(gap), unit) for column, gap in gaps.items()}
-    counts["image_path"] = size(facets.take(~facets.pictured), unit)
+    gaps = {column: _unknown(facets.columns[column]) for column in _MAY_MISS}
+    gaps["image_path"] = ~facets.pictured
+
+    def counted(rows: np.ndarray) -> int:
+        return _size(facets.lesions[rows], facets.lesion_count, unit)
+
+    counts = {column: counted(gap) for column, gap in gaps.items()}
+    order = sorted(counts, key=lambda column: -counts[column])
+    found = np.array([counts[column] for column in order])
     table = pd.DataFrame(
         {
-            "column": list(counts),
-            "title": [TITLES.get(column, "Picture") for column in counts],
-            "count": list(counts.values()),
-            "share": _ratio(np.array(list(counts.values())), n),
+            "column": order,
+            "title": [TITLES.get(column, "Picture") for column in order],
+            "count": found,
+            "share": _ratio(found, n),
         }
-    ).sort_values("count", ascending=False, kind="stable", ignore_index=True)
+    )
     if not n:
         return _nothing(table, unit)
-    return _finding(
-        table, _missing_sentence(table, size(facets.take(facets.ages == 0), unit), n, unit), n, unit
-    )
-
-
-def _missing_sentence(table: pd.DataFrame, newborn: int, n: int, unit: Unit) -> str:
-    gaps = table[(table["column"] != "image_path") & (table["count"] > 0)]
+    pictures = counts.pop("image_path")
     named = ", ".join(
-        f"{title.lower()} {_percent(number, n)} ({number:,})"
-        for title, number in zip(gaps["title"], gaps["count"], strict=True)
+        f"{TITLES[column].lower()} {_percent(counts[column], n)} ({counts[column]:,})"
+        for column in order
+        if counts.get(column)
     )
     sentence = (
-        f"Unknown of {_counted(n, unit)}: {named}."
+        f"Of {_counted(n, unit)}, unknown are: {named}."
         if named
         else f"Every fact of {_counted(n, unit)} is known."
     )
-    if newborn:
+    if newborn := counted(facets.ages == 0):
         sentence += f" {_capital(_counted(newborn, unit))} with age 0 may be infants, or gaps written as 0."
-    without = int(table.loc[table["column"] == "image_path", "count"].iloc[0])
-    if 0 < without < n:
-        sentence += f" Pictures are missing for {_share(without, n)}."
-    return sentence
+    if 0 < pictures < n:
+        sentence += f" Pictures are missing for {_share(pictures, n)}."
+    return _finding(table, sentence, n, unit)
+
+
+def _unknown(facet: Facet) -> np.ndarray:
+    return facet.codes == (facet.words.index(UNKNOWN) if UNKNOWN in facet.words else -1)
 
 
 def coverage(rows: Rows, unit: Unit) -> Finding:
@@ -471,10 +456,15 @@ def summarise(table: pd.DataFrame, selection: Selection, unit: Unit) -> dict[str
     Each is taken with its own columns unfiltered, so that a chart that was clicked keeps what else it had.
     """
     facets = Facets.of(table)
-    return {
-        name: summary.function(facets.take(selection.mask(table, but=summary.columns)), unit)
-        for name, summary in SUMMARIES.items()
-    }
+    taken: dict[frozenset[str], Facets] = {}
+    findings = {}
+    for name, summary in SUMMARIES.items():
+        # Most charts have no filter of their own: they share the rows.
+        used = selection.keys.difference(summary.columns)
+        if used not in taken:
+            taken[used] = facets.take(selection.mask(table, but=summary.columns))
+        findings[name] = summary.function(taken[used], unit)
+    return findings
 
 
 _TEST_SHARE: Final = 0.2
@@ -491,10 +481,12 @@ def _tally(facets: Facets, by: tuple[str, ...], unit: Unit) -> np.ndarray:
     return np.bincount(cells, minlength=int(np.prod(shape))).reshape(shape)
 
 
-def _present(codes: np.ndarray, length: int) -> np.ndarray:
-    present = np.zeros(length, dtype=bool)
-    present[codes] = True
-    return present
+def _size(lesions: np.ndarray, lesion_count: int, unit: Unit) -> int:
+    if unit == "images":
+        return len(lesions)
+    present = np.zeros(lesion_count, dtype=bool)
+    present[lesions] = True
+    return int(np.count_nonzero(present))
 
 
 def _ratio(part: np.ndarray | int, whole: np.ndarray | int) -> np.ndarray:
@@ -503,28 +495,53 @@ def _ratio(part: np.ndarray | int, whole: np.ndarray | int) -> np.ndarray:
     return np.asarray(part / divisor, dtype=np.float64)
 
 
-def _with_malignant(rows: Rows, by: str, unit: Unit) -> pd.DataFrame:
-    # A lesion has one diagnosis, so its counts by diagnosis can be added up.
-    malignant = _tally(Facets.of(rows), (by, "dx"), unit)[:, MALIGNANT].sum(axis=1)
-    table = count(rows, by, unit)
-    return table.assign(malignant=malignant, malignant_share=_ratio(malignant, table["count"].to_numpy()))
+def _columns(facets: Facets, by: str, counts: np.ndarray, n: int) -> dict[str, Sequence[object] | np.ndarray]:
+    """Return the columns of `count`."""
+    words = facets.columns[by].words
+    labels = [label_of(by, word) for word in words]
+    return {by: words, "label": labels, "count": counts, "share": _ratio(counts, n)}
 
 
 @dataclass(frozen=True)
 class _Group:
-    """A row of `_with_malignant`."""
+    """The images, or lesions, with one value of a column. dx: how many of each diagnosis, shape (7,)."""
 
-    value: str
+    word: str
     label: str
     count: int
-    malignant: int
+    dx: np.ndarray
+
+    @property
+    def malignant(self) -> int:
+        return int(self.dx[MALIGNANT].sum())
 
 
-def _known(table: pd.DataFrame) -> list[_Group]:
-    """Return the values that are known and were met. The table's first column holds the values."""
-    met = table[(table.iloc[:, 0] != UNKNOWN) & (table["count"] > 0)]
-    columns = (met.iloc[:, 0], met["label"], met["count"].tolist(), met["malignant"].tolist())
-    return [_Group(*row) for row in zip(*columns, strict=True)]
+def _groups(rows: Rows, by: str, unit: Unit) -> list[_Group]:
+    facets = Facets.of(rows)
+    # A lesion has one diagnosis, so a value's lesions are those of its diagnoses added up.
+    return [
+        _Group(word, label_of(by, word), int(dx.sum()), dx)
+        for word, dx in zip(facets.columns[by].words, _tally(facets, (by, "dx"), unit), strict=True)
+    ]
+
+
+def _group_table(by: str, groups: list[_Group], n: int) -> pd.DataFrame:
+    counts = np.array([group.count for group in groups])
+    malignant = np.array([group.malignant for group in groups])
+    return pd.DataFrame(
+        {
+            by: [group.word for group in groups],
+            "label": [group.label for group in groups],
+            "count": counts,
+            "share": _ratio(counts, n),
+            "malignant": malignant,
+            "malignant_share": _ratio(malignant, counts),
+        }
+    )
+
+
+def _known(groups: list[_Group]) -> list[_Group]:
+    return [group for group in groups if group.word != UNKNOWN and group.count]
 
 
 def _nothing(table: pd.DataFrame, unit: Unit) -> Finding:
@@ -555,6 +572,10 @@ def _share(part: float, whole: float, unit: Unit | None = None) -> str:
 
 def _counted(number: int, unit: Unit) -> str:
     return f"{number:,} {unit if number != 1 else unit.removesuffix('s')}"
+
+
+def _listed(parts: list[str]) -> str:
+    return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
 
 
 def _capital(sentence: str) -> str:
