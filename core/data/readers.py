@@ -4,7 +4,10 @@ A reader looks at a listing of the folder, made once, and never opens a picture.
 be used is counted, not hidden, in the `attrs` of the result:
 
 - `left_out`: reason -> rows or pictures not in the table;
-- `unmapped`: words of the source that became unknown because no vocabulary has them -> rows.
+- `unmapped`: words of the source that became unknown because no vocabulary has them -> rows;
+- `labels`: diagnosis as the source writes it -> (its code, rows).
+
+A dataset whose diagnoses are none of ours is read through a label map, which comes before the reader's own.
 """
 
 import csv
@@ -19,7 +22,7 @@ from typing import Final
 import pandas as pd
 
 from core.data import vocabulary
-from core.data.metadata import FIRST_ROW, ROW_INDEX, validate_metadata
+from core.data.metadata import COLUMNS, FIRST_ROW, ROW_INDEX, validate_metadata
 from core.errors import MetadataError
 from core.labels import CODE_OF_ISIC_COLUMN, CODES, ISIC_2018_COLUMNS
 
@@ -30,11 +33,16 @@ KAGGLE_NAME: Final = "ham10000_metadata.csv"
 SEPARATORS: Final = (",", "\t", ";")
 MAX_TABLE_BYTES: Final = 256 * 1024 * 1024
 
+Labels = Mapping[str, str | None]
+"""A label map: diagnosis as a dataset writes it -> one of CODES, or None to leave its rows out."""
+
 HAM10000_COLUMNS: Final = ("lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization")
 ISIC_ARCHIVE_SIGNATURE: Final = ("isic_id", "diagnosis_1")
 PAD_UFES_COLUMNS: Final = ("img_id", "patient_id", "lesion_id", "age", "gender", "region", "diagnostic")
 ISIC_2018_NAMES: Final = ("image", *(column.lower() for column in ISIC_2018_COLUMNS))
 GROUPING_COLUMNS: Final = ("image", "lesion_id")
+WRITTEN_COLUMNS: Final = tuple(column for column in COLUMNS if column != "image_path")
+"""What `core.data.writing` writes."""
 
 
 @dataclass(frozen=True)
@@ -202,10 +210,38 @@ class _Collector:
     listing: Listing
     source: str
     name: str
+    labels: Labels | None = None
     rows: list[dict[str, object]] = field(default_factory=list)
     numbers: list[int] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
     unmapped: Counter[str] = field(default_factory=Counter)
+    codes: dict[str, str] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+    strangers: dict[str, list[int]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._map = label_map(self.labels or {})
+
+    def diagnosis(self, number: int, word: str, known: Labels) -> str | None:
+        """Return the code of a row's diagnosis, "" if it has none; None: the row is left out.
+
+        The label map comes first, then what the reader itself knows. A word that neither has is remembered:
+        `finish` refuses with all of them.
+        """
+        key = vocabulary.normal(word)
+        if not key:
+            return ""
+        table = self._map if key in self._map else known
+        if key not in table:
+            self.strangers.setdefault(word, []).append(number)
+            return None
+        code = table[key]
+        if code is None:
+            self.left_out[f"diagnosis {word!r} is left out by the label map"] += 1
+            return None
+        self.codes[word] = code
+        self.counts[word] += 1
+        return code
 
     def add(
         self,
@@ -218,6 +254,7 @@ class _Collector:
         age: str = "",
         sex: str | None = None,
         site: str | None = None,
+        source: str | None = None,
     ) -> None:
         """Take one image; "" is a missing value. Its picture is the one whose stem is the image's id."""
         picture = self.listing.pictures.get(image_id.casefold())
@@ -231,7 +268,7 @@ class _Collector:
                 "age_years": self._age(number, age),
                 "sex": sex,
                 "site": site,
-                "source": self.source,
+                "source": source or self.source,
                 "image_path": str(picture) if picture else None,
             }
         )
@@ -253,6 +290,7 @@ class _Collector:
 
     def finish(self) -> pd.DataFrame:
         """Return the validated table with its attrs."""
+        self._refuse_strangers()
         if not self.rows:
             reasons = "; ".join(f"{reason}: {count}" for reason, count in self.left_out.items())
             raise MetadataError(f"{self.name} has no image that can be used ({reasons or 'no rows'}).")
@@ -262,7 +300,38 @@ class _Collector:
             self.left_out["files that are links out of the dataset's folder"] = self.listing.links_outside
         table.attrs["left_out"] = dict(self.left_out)
         table.attrs["unmapped"] = dict(self.unmapped)
+        table.attrs["labels"] = {word: (code, self.counts[word]) for word, code in self.codes.items()}
         return table
+
+    def _refuse_strangers(self) -> None:
+        if not self.strangers:
+            return
+        word, numbers = next(iter(self.strangers.items()))
+        others = [f"{other!r} in {len(rows)}" for other, rows in self.strangers.items() if other != word]
+        more = f", {', '.join(others)}" if others else ""
+        raise MetadataError(
+            f"{self.name}, row {numbers[0]}: dx is {word!r} (in {len(numbers)} row{'s' * (len(numbers) > 1)}"
+            f"{more}); expected one of {', '.join(CODES)}, or a label map that says what each of them is."
+        )
+
+
+def label_map(labels: Labels) -> dict[str, str | None]:
+    """Return a label map with its words in normal form.
+
+    Raises:
+        MetadataError: a word stands for a code that is none of CODES, or two words are one and disagree.
+    """
+    found: dict[str, str | None] = {}
+    for word, code in labels.items():
+        if code is not None and code not in CODES:
+            raise MetadataError(
+                f"The label map says {word!r} = {code!r}; expected one of {', '.join(CODES)}, or nothing to "
+                "leave its rows out."
+            )
+        key = vocabulary.normal(word)
+        if found.setdefault(key, code) != code:
+            raise MetadataError(f"The label map says {found[key]!r} and {code!r} for {word!r}; expected one.")
+    return found
 
 
 def _only(paths: Sequence[Path], listing: Listing, what: str) -> Path:
@@ -279,14 +348,17 @@ def _only(paths: Sequence[Path], listing: Listing, what: str) -> Path:
     return paths[0]
 
 
-def _read_ham10000(path: Path, listing: Listing) -> pd.DataFrame:
-    collector = _Collector(listing, "ham10000", path.name)
+def _read_ham10000(path: Path, listing: Listing, labels: Labels | None) -> pd.DataFrame:
+    collector = _Collector(listing, "ham10000", path.name, labels)
     for number, row in read_table(path, columns=HAM10000_COLUMNS).rows:
+        dx = collector.diagnosis(number, row["dx"], vocabulary.DX_OF_HAM10000)
+        if dx is None:
+            continue
         collector.add(
             number,
             image_id=row["image_id"],
             lesion_id=row["lesion_id"],
-            dx=row["dx"].lower(),
+            dx=dx,
             dx_type=row["dx_type"].lower() or None,
             age=row["age"],
             sex=collector.word("sex", row["sex"], vocabulary.SEX_OF),
@@ -299,8 +371,8 @@ def _kaggle_tables(listing: Listing) -> list[Path]:
     return listing.tables_named(KAGGLE_NAME)
 
 
-def _read_kaggle(listing: Listing) -> pd.DataFrame:
-    return _read_ham10000(_only(_kaggle_tables(listing), listing, "a HAM10000_metadata.csv"), listing)
+def _read_kaggle(listing: Listing, labels: Labels | None) -> pd.DataFrame:
+    return _read_ham10000(_only(_kaggle_tables(listing), listing, "a HAM10000_metadata.csv"), listing, labels)
 
 
 def _dataverse_tables(listing: Listing) -> list[Path]:
@@ -310,32 +382,37 @@ def _dataverse_tables(listing: Listing) -> list[Path]:
     return known or [path for path in strange if set(HAM10000_COLUMNS) <= set(_header(path))]
 
 
-def _read_dataverse(listing: Listing) -> pd.DataFrame:
+def _read_dataverse(listing: Listing, labels: Labels | None) -> pd.DataFrame:
     what = "a HAM10000_metadata without extension, or a table with HAM10000's columns"
-    return _read_ham10000(_only(_dataverse_tables(listing), listing, what), listing)
+    return _read_ham10000(_only(_dataverse_tables(listing), listing, what), listing, labels)
 
 
 def _isic_2018_tables(listing: Listing) -> list[Path]:
     return listing.tables_with(ISIC_2018_NAMES)
 
 
-def _read_isic_2018(listing: Listing) -> pd.DataFrame:
+def _read_isic_2018(listing: Listing, labels: Labels | None) -> pd.DataFrame:
     path = _only(_isic_2018_tables(listing), listing, "an ISIC 2018 ground truth")
     lesions = _read_groupings(listing)
-    collector = _Collector(listing, "isic_2018", path.name)
+    collector = _Collector(listing, "isic_2018", path.name, labels)
+    known = {column.lower(): code for column, code in CODE_OF_ISIC_COLUMN.items()}
     for number, row in read_table(path, columns=ISIC_2018_NAMES).rows:
+        dx = collector.diagnosis(number, _one_hot(path, number, row), known)
+        if dx is None:
+            continue
         lesion_id, dx_type = lesions.get(row["image"], (row["image"], ""))
         collector.add(
             number,
             image_id=row["image"],
             lesion_id=lesion_id,
-            dx=_one_hot(path, number, row),
+            dx=dx,
             dx_type=collector.word("diagnosis confirm type", dx_type, vocabulary.DX_TYPE_OF),
         )
     return collector.finish()
 
 
 def _one_hot(path: Path, number: int, row: Mapping[str, str]) -> str:
+    """Return the one column that is 1."""
     given = [row[column.lower()] for column in ISIC_2018_COLUMNS]
     try:
         values = [float(value) for value in given]
@@ -346,7 +423,7 @@ def _one_hot(path: Path, number: int, row: Mapping[str, str]) -> str:
             f"{path.name}, row {number}: {row['image']} has {','.join(given)} "
             f"under {','.join(ISIC_2018_COLUMNS)}; expected one 1 and six 0."
         )
-    return CODE_OF_ISIC_COLUMN[ISIC_2018_COLUMNS[values.index(1.0)]]
+    return ISIC_2018_COLUMNS[values.index(1.0)]
 
 
 def _read_groupings(listing: Listing) -> dict[str, tuple[str, str]]:
@@ -363,13 +440,19 @@ def _isic_archive_tables(listing: Listing) -> list[Path]:
     return listing.tables_with(ISIC_ARCHIVE_SIGNATURE)
 
 
-def _read_isic_archive(listing: Listing) -> pd.DataFrame:
+def _read_isic_archive(listing: Listing, labels: Labels | None) -> pd.DataFrame:
     path = _only(_isic_archive_tables(listing), listing, "an ISIC archive export")
-    collector = _Collector(listing, "isic_archive", path.name)
+    collector = _Collector(listing, "isic_archive", path.name, labels)
+    mapped = label_map(labels or {})
     for number, row in read_table(path, columns=ISIC_ARCHIVE_SIGNATURE).rows:
-        dx = _isic_archive_dx(row)
-        if dx is None:
+        # diagnosis_3 decides: it names the disease. Where it is blank diagnosis_2 may do: it names a family.
+        word = row.get("diagnosis_3", "") or row.get("diagnosis_2", "")
+        # The archive holds hundreds of other diseases: what is none of the seven is counted, not refused.
+        if vocabulary.normal(word) not in vocabulary.DX_OF_ISIC_ARCHIVE.keys() | mapped.keys():
             collector.left_out[f"diagnosis {_finest(row)!r} is none of the seven"] += 1
+            continue
+        dx = collector.diagnosis(number, word, vocabulary.DX_OF_ISIC_ARCHIVE)
+        if dx is None:
             continue
         collector.add(
             number,
@@ -392,12 +475,6 @@ def _finest(row: Mapping[str, str]) -> str:
     return next((word for word in words if word), "none given")
 
 
-def _isic_archive_dx(row: Mapping[str, str]) -> str | None:
-    # diagnosis_3 decides: it names the disease. Where it is blank diagnosis_2 may do: it names a family.
-    word = row.get("diagnosis_3", "") or row.get("diagnosis_2", "")
-    return vocabulary.DX_OF_ISIC_ARCHIVE.get(vocabulary.normal(word))
-
-
 def _isic_archive_site(collector: _Collector, row: Mapping[str, str]) -> str | None:
     general = collector.word("anatom_site_general", row.get("anatom_site_general", ""), vocabulary.ISIC_SITE)
     special = collector.word("anatom_site_special", row.get("anatom_site_special", ""), vocabulary.ISIC_SITE)
@@ -408,16 +485,13 @@ def _pad_ufes_tables(listing: Listing) -> list[Path]:
     return listing.tables_with(("img_id", "diagnostic"))
 
 
-def _read_pad_ufes(listing: Listing) -> pd.DataFrame:
+def _read_pad_ufes(listing: Listing, labels: Labels | None) -> pd.DataFrame:
     path = _only(_pad_ufes_tables(listing), listing, "a PAD-UFES-20 metadata.csv")
-    collector = _Collector(listing, "pad_ufes_20", path.name)
+    collector = _Collector(listing, "pad_ufes_20", path.name, labels)
     for number, row in read_table(path, columns=PAD_UFES_COLUMNS).rows:
-        dx = vocabulary.DX_OF_PAD_UFES.get(vocabulary.normal(row["diagnostic"]))
+        dx = collector.diagnosis(number, row["diagnostic"], vocabulary.DX_OF_PAD_UFES)
         if dx is None:
-            raise MetadataError(
-                f"{path.name}, row {number}: diagnostic is {row['diagnostic']!r}; "
-                f"expected one of {', '.join(vocabulary.DX_OF_PAD_UFES).upper()}."
-            )
+            continue
         # Published names end in .png whatever the copies at hand are: only the stem counts.
         stem = row["img_id"].rpartition(".")[0] or row["img_id"]
         collector.add(
@@ -450,14 +524,16 @@ def _has_class_folders(listing: Listing) -> bool:
     return any(_class_folders(listing).values())
 
 
-def _read_folder_per_class(listing: Listing) -> pd.DataFrame:
+def _read_folder_per_class(listing: Listing, labels: Labels | None) -> pd.DataFrame:
+    mapped = label_map(labels or {})
     code_of = _class_folders(listing)
-    if strangers := [name for name, code in code_of.items() if not code]:
+    known: dict[str, str | None] = {vocabulary.normal(name): code for name, code in code_of.items() if code}
+    if strangers := [name for name in code_of if vocabulary.normal(name) not in known.keys() | mapped.keys()]:
         raise MetadataError(
             f"{listing.root} has the folder {strangers[0]!r}; expected folders named after a diagnosis, "
-            f"by code, full name or ISIC column: {', '.join(CODES)}."
+            f"by code, full name or ISIC column: {', '.join(CODES)}. A label map can say what it is."
         )
-    collector = _Collector(listing, listing.root.name, listing.root.name)
+    collector = _Collector(listing, listing.root.name, listing.root.name, labels)
     for path in listing.same_stem:
         _refuse_two_classes(listing, code_of, path)
         collector.left_out["pictures whose name another one in its class has"] += 1
@@ -466,7 +542,9 @@ def _read_folder_per_class(listing: Listing) -> pd.DataFrame:
         if not deeper:
             collector.left_out["pictures in no class folder"] += 1
             continue
-        collector.add(number, image_id=path.stem, lesion_id=path.stem, dx=code_of[folder])
+        dx = collector.diagnosis(number, folder, known)
+        if dx is not None:
+            collector.add(number, image_id=path.stem, lesion_id=path.stem, dx=dx)
     return collector.finish()
 
 
@@ -477,17 +555,43 @@ def _refuse_two_classes(listing: Listing, code_of: Mapping[str, str], path: Path
         raise MetadataError(f"{here} and {there} share a name but not a diagnosis; expected each image once.")
 
 
+def _written_tables(listing: Listing) -> list[Path]:
+    return listing.tables_with(WRITTEN_COLUMNS)
+
+
+def _read_written(listing: Listing, labels: Labels | None) -> pd.DataFrame:
+    path = _only(_written_tables(listing), listing, "a metadata.csv of `train prepare`")
+    collector = _Collector(listing, listing.root.name, path.name, labels)
+    for number, row in read_table(path, columns=WRITTEN_COLUMNS).rows:
+        dx = collector.diagnosis(number, row["dx"], vocabulary.DX_OF_HAM10000)
+        if dx is None:
+            continue
+        collector.add(
+            number,
+            image_id=row["image_id"],
+            lesion_id=row["lesion_id"],
+            dx=dx,
+            dx_type=row["dx_type"] or None,
+            age=row["age_years"],
+            sex=collector.word("sex", row["sex"], vocabulary.SEX_OF),
+            site=collector.word("site", row["site"], vocabulary.HAM10000_SITE),
+            source=row["source"] or None,
+        )
+    return collector.finish()
+
+
 @dataclass(frozen=True)
 class Reader:
     """One layout of a dataset folder.
 
-    accepts: whether a listing looks like this layout. parse: the metadata table of such a listing.
+    accepts: whether a listing looks like this layout. parse: the metadata table of such a listing, through a
+    label map if there is one.
     """
 
     name: str
     about: str
     accepts: Callable[[Listing], bool]
-    parse: Callable[[Listing], pd.DataFrame]
+    parse: Callable[[Listing, Labels | None], pd.DataFrame]
 
     def matches(self, folder: Path) -> bool:
         """Return whether a folder looks like this layout."""
@@ -495,7 +599,7 @@ class Reader:
 
     def read(self, folder: Path) -> pd.DataFrame:
         """Return the metadata table of a folder; MetadataError where it is not what this layout says."""
-        return self.parse(list_folder(folder))
+        return self.parse(list_folder(folder), None)
 
 
 READERS: Final = {
@@ -537,14 +641,21 @@ READERS: Final = {
             _has_class_folders,
             _read_folder_per_class,
         ),
+        Reader(
+            "lesionlens",
+            "What `train prepare` writes: metadata.csv with our own columns beside images/",
+            lambda listing: bool(_written_tables(listing)),
+            _read_written,
+        ),
     )
 }
 
 
-def read_dataset(folder: Path, layout: str | None = None) -> pd.DataFrame:
+def read_dataset(folder: Path, layout: str | None = None, *, labels: Labels | None = None) -> pd.DataFrame:
     """Return the metadata table of a dataset folder; see `core.data.metadata` for its columns.
 
     layout: one of READERS; found out from the files when None.
+    labels: what diagnoses mean that the reader does not know, or that it shall take otherwise.
 
     Raises:
         MetadataError: no layout fits, more than one does, or the table of the one that fits is wrong.
@@ -553,7 +664,7 @@ def read_dataset(folder: Path, layout: str | None = None) -> pd.DataFrame:
         raise MetadataError(f"There is no layout {layout!r}; expected one of {', '.join(READERS)}.")
     listing = list_folder(folder)
     if layout is not None:
-        return READERS[layout].parse(listing)
+        return READERS[layout].parse(listing, labels)
     fitting = [reader for reader in READERS.values() if reader.accepts(listing)]
     if not fitting:
         known = "; ".join(f"{reader.name} ({reader.about})" for reader in READERS.values())
@@ -561,7 +672,7 @@ def read_dataset(folder: Path, layout: str | None = None) -> pd.DataFrame:
     if len(fitting) > 1:
         names = ", ".join(reader.name for reader in fitting)
         raise MetadataError(f"{folder} fits more than one layout ({names}); say which one is meant.")
-    return fitting[0].parse(listing)
+    return fitting[0].parse(listing, labels)
 
 
 def count_missing(table: pd.DataFrame) -> int:

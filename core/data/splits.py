@@ -2,7 +2,8 @@
 
 Photos of one lesion look alike, so a lesion on both sides of a split would leak its answer. Eighteen pairs of
 HAM10000 pictures show one lesion under two lesion ids (Abhishek et al., Scientific Data 12:196, 2025); they
-are merged before anything is divided.
+are merged before anything is divided. Augmented copies are not divided at all: they belong to training, where
+their originals are, so a dataset with copies is split exactly as it is without them.
 """
 
 import hashlib
@@ -13,6 +14,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from core.data.copies import originals_of
 from core.errors import SplitError
 
 SPLITS: Final = ("train", "val", "test")
@@ -57,12 +59,33 @@ def split_by_lesion(
     """Return 'train', 'val' or 'test' for each row, with the class shares kept close.
 
     Each diagnosis is divided by itself: its lesions are shuffled, then dealt out so that the share of its
-    *pictures* in each part stays as close to `fractions` as whole lesions allow.
+    *pictures* in each part stays as close to `fractions` as whole lesions allow. Augmented copies do not
+    count, and are in 'train'.
+
+    Raises:
+        SplitError: the fractions are none, or a copy's original would be outside 'train'.
     """
     if not np.isclose(sum(fractions), 1) or min(fractions) <= 0:
         raise SplitError(f"Split fractions are {fractions}; expected three positive numbers that sum to 1.")
-    parts = _deal(metadata, np.asarray(fractions), seed)
-    return parts.map(dict(enumerate(SPLITS))).rename("split")
+    original = originals_of(metadata)
+    is_copy = original.notna()
+    dealt = _deal(metadata[~is_copy], np.asarray(fractions), seed).map(dict(enumerate(SPLITS)))
+    parts = pd.Series(SPLITS[0], index=metadata.index, name="split").mask(~is_copy, dealt)
+    if is_copy.any():
+        _refuse_held_out_copies(metadata, original, parts, seed)
+    return parts
+
+
+def _refuse_held_out_copies(metadata: pd.DataFrame, original: pd.Series, parts: pd.Series, seed: int) -> None:
+    part_of = dict(zip(metadata["image_id"], parts, strict=True))
+    held_out = original.dropna()
+    held_out = held_out[held_out.map(part_of) != SPLITS[0]]
+    if not held_out.empty:
+        raise SplitError(
+            f"{held_out.iloc[0]} has augmented copies in training, and seed {seed} holds it out as "
+            f"{part_of[held_out.iloc[0]]} ({len(held_out)} such copies). Use the seed that the copies were "
+            "made with, or make them anew: python -m train prepare augment."
+        )
 
 
 def folds_by_lesion(metadata: pd.DataFrame, *, k: int, seed: int) -> pd.Series:
@@ -112,8 +135,13 @@ class Split:
 
     @property
     def hash(self) -> str:
-        """SHA-256 over 'image_id,split' lines in order of image_id."""
-        lines = (self.table["image_id"] + "," + self.table["split"]).str.cat(sep="\n")
+        """SHA-256 over 'image_id,split' lines in order of image_id.
+
+        Augmented copies are left out, so that what was trained with and without them is seen to have been
+        measured on the same pictures.
+        """
+        table = self.table[originals_of(self.table).isna()]
+        lines = (table["image_id"] + "," + table["split"]).str.cat(sep="\n")
         return hashlib.sha256(lines.encode()).hexdigest()
 
     def of_images(self, image_ids: pd.Series) -> pd.Series:
@@ -146,4 +174,7 @@ class Split:
             raise SplitError(
                 f"{path.name} was altered: its pictures give hash {actual[:12]}, not {claimed[:12]}."
             )
+        copies = split.table[originals_of(split.table).notna()]
+        if not (copies["split"] == SPLITS[0]).all():
+            raise SplitError(f"{path.name} was altered: augmented copies belong to training, all of them.")
         return split

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from core.data.facts import MAX_AGE_YEARS, SITES
-from core.labels import CODE_OF_ISIC_COLUMN, DIAGNOSES
+from core.labels import CODE_OF_ISIC_COLUMN, CODES, DIAGNOSES
 
 UNKNOWN_WORDS: Final = frozenset(
     {"", "unknown", "nan", "na", "n/a", "none", "null", "not available", "not reported", "?", "-"}
@@ -125,6 +125,8 @@ DX_OF_ISIC_ARCHIVE: Final[Mapping[str, str]] = {
     "benign soft tissue proliferations - vascular": "vasc",
     "malignant melanocytic proliferations (melanoma)": "mel",
 }
+
+DX_OF_HAM10000: Final[Mapping[str, str]] = {code: code for code in CODES}
 
 DX_OF_PAD_UFES: Final[Mapping[str, str]] = {
     "ack": "akiec",

@@ -107,6 +107,19 @@ def folder_per_class(folder: Path) -> Path:
     return folder
 
 
+def lesionlens(folder: Path) -> Path:
+    write(
+        folder / "metadata.csv",
+        "image_id,lesion_id,dx,dx_type,age_years,sex,site,source,augmented_from",
+        "ISIC_1,HAM_1,mel,histo,80.0,male,scalp,ham10000,",
+        "ISIC_1_aug01,HAM_1,mel,histo,80.0,male,scalp,ham10000,ISIC_1",
+        "PAT_1_5_9,PAT_1_5,nv,,8.5,,,pad_ufes_20,",
+    )
+    picture(folder / "images" / "ISIC_1.jpg")
+    picture(folder / "images" / "ISIC_1_aug01.jpg")
+    return folder
+
+
 EXAMPLES: dict[str, Callable[[Path], Path]] = {
     "kaggle": kaggle,
     "dataverse": dataverse,
@@ -114,6 +127,7 @@ EXAMPLES: dict[str, Callable[[Path], Path]] = {
     "isic_archive": isic_archive,
     "pad_ufes_20": pad_ufes,
     "folder_per_class": folder_per_class,
+    "lesionlens": lesionlens,
 }
 
 
@@ -190,7 +204,11 @@ def test_kaggle_rows_come_as_they_are(tmp_path):
     assert row(table, "ISIC_3")[["sex", "site"]].isna().all()
     assert pd.isna(row(table, "ISIC_4")["age_years"])
     assert count_missing(table) == 1
-    assert table.attrs == {"left_out": {}, "unmapped": {}}
+    assert table.attrs == {
+        "left_out": {},
+        "unmapped": {},
+        "labels": {"mel": ("mel", 2), "nv": ("nv", 1), "bkl": ("bkl", 1)},
+    }
 
 
 def test_lower_case_twins_and_suffixes_in_any_case_are_one_picture_each(tmp_path):
@@ -302,7 +320,7 @@ def test_an_unknown_diagnosis_of_pad_ufes_is_refused(tmp_path):
     pad_ufes(tmp_path)
     path = tmp_path / "metadata.csv"
     path.write_text(path.read_text().replace("SCC", "WART"))
-    with pytest.raises(MetadataError, match=r"metadata\.csv, row 4: diagnostic is 'WART'.*ACK"):
+    with pytest.raises(MetadataError, match=r"metadata\.csv, row 4: dx is 'WART' \(in 1 row\).*label map"):
         read_dataset(tmp_path)
 
 
@@ -462,4 +480,4 @@ def test_ham10000_itself_has_the_counts_of_its_paper(ham10000_folder):
     assert (table["age_years"] == 0).sum() == 39
     assert set(table.loc[table["dx"].isin(["mel", "bcc", "akiec"]), "dx_type"]) == {"histo"}
     assert count_missing(table) == 0
-    assert table.attrs == {"left_out": {}, "unmapped": {}}
+    assert (table.attrs["left_out"], table.attrs["unmapped"]) == ({}, {})

@@ -1,0 +1,294 @@
+"""Dataset folders that we write: what every `train prepare` command leaves, and how it stays whole.
+
+    metadata.csv       the metadata table without paths, and where each row came from; written last
+    images/            one picture a row, named by its id, in the order of the table
+    provenance.json    what was asked for, from what, and what became of it
+    unfinished.json    only while it is being written: what was asked for
+
+Each picture appears in one rename, so whatever is there is whole: a command that was stopped goes on where it
+was when it is given again. Source folders are only read.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from hashlib import sha256
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from core.data.metadata import COLUMNS
+from core.data.pictures import read_picture
+from core.errors import DataError, PictureError
+
+TABLE_NAME: Final = "metadata.csv"
+IMAGES_NAME: Final = "images"
+PROVENANCE_NAME: Final = "provenance.json"
+UNFINISHED_NAME: Final = "unfinished.json"
+WRITTEN_COLUMNS: Final = tuple(column for column in COLUMNS if column != "image_path")
+
+JPEG_QUALITY: Final = 95
+"""High enough that a copy of a copy shows no blocks; the colour channels keep their full resolution."""
+
+_CHUNK: Final = 24
+_SPARE_BYTES: Final = 64 * 1024**2
+
+Progress = Callable[[int, int], None]
+"""Called with (done, total); it may raise to stop the work, which can then be taken up again."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One picture to write.
+
+    source: the picture it is made from. name: of the new file, without folder.
+    change: what is done to its pixels, uint8 (H, W, 3); None copies the file as it is. It travels to other
+        processes, so it is a function of a module or a partial of one.
+    """
+
+    source: Path
+    name: str
+    change: Callable[[np.ndarray], np.ndarray] | None = None
+
+
+class OutputFolder:
+    """A dataset folder on its way.
+
+    Args:
+        path: new, empty, or left unfinished by the same work.
+        work: what is asked for, as plain data; the same work goes on, other work is refused.
+        inputs: dataset folders that are read and must not be written to.
+
+    Raises:
+        DataError: the folder lies within an input, holds something else, or cannot be written.
+    """
+
+    def __init__(self, path: Path, *, work: Mapping[str, Any], inputs: Sequence[Path] = ()) -> None:
+        self.path = path.absolute()
+        self.images = self.path / IMAGES_NAME
+        self._work = json.loads(json.dumps(work, sort_keys=True))
+        for source in inputs:
+            if self.path.resolve().is_relative_to(source.resolve()):
+                raise DataError(
+                    f"{path} lies in the dataset {source}, which is only read; choose a folder outside it."
+                )
+        try:
+            self._begin()
+        except OSError as problem:
+            raise _unwritable(self.path, problem) from problem
+
+    @property
+    def finished(self) -> dict[str, Any] | None:
+        """What became of this very work if it was done before, else None."""
+        stored = _read_json(self.path / PROVENANCE_NAME)
+        return stored.get("result") if stored is not None else None
+
+    def _begin(self) -> None:
+        if self.path.exists() and not self.path.is_dir():
+            raise DataError(f"{self.path} is a file; choose a new or an empty folder.")
+        here = sorted(entry.name for entry in self.path.iterdir()) if self.path.exists() else []
+        before = _read_json(self.path / PROVENANCE_NAME) or _read_json(self.path / UNFINISHED_NAME)
+        if before is None and here:
+            raise DataError(
+                f"{self.path} holds {here[0]!r} already ({len(here)} entries); choose a new or an empty folder."
+            )
+        if before is not None and before.get("work") != self._work:
+            raise DataError(
+                f"{self.path} was begun with other options ({_difference(before.get('work'), self._work)}); "
+                "give the same options to go on, or choose another folder."
+            )
+        self.images.mkdir(parents=True, exist_ok=True)
+        if before is None:
+            self.write(UNFINISHED_NAME, _json({"work": self._work}))
+
+    def write(self, name: str, text: str) -> None:
+        """Write a small file of the folder in one rename."""
+        try:
+            _replace(self.path / name, text.encode())
+        except OSError as problem:
+            raise _unwritable(self.path, problem) from problem
+
+    def write_pictures(
+        self, tasks: Sequence[Task], *, workers: int | None = None, progress: Progress | None = None
+    ) -> dict[str, str]:
+        """Write the pictures that are not there yet; return name -> why for those that cannot be read.
+
+        Raises:
+            DataError: the disk is too full, the folder cannot be written, or a process was killed.
+        """
+        there = {entry.name for entry in self.images.iterdir() if not entry.name.endswith(".partial")}
+        lacking = [task for task in tasks if task.name not in there]
+        self._check_space(lacking)
+        done = len(tasks) - len(lacking)
+        failures: dict[str, str] = {}
+        if progress is not None:
+            progress(done, len(tasks))
+        chunks = [lacking[start : start + _CHUNK] for start in range(0, len(lacking), _CHUNK)]
+        try:
+            for count, failed in _run([(self.images, chunk) for chunk in chunks], workers):
+                done += count
+                failures |= failed
+                if progress is not None:
+                    progress(done, len(tasks))
+        except OSError as problem:
+            raise _unwritable(self.path, problem) from problem
+        except BrokenProcessPool as problem:
+            raise DataError(
+                "A process that writes pictures was killed, perhaps for its memory. Give the same command "
+                "again: it goes on where it was."
+            ) from problem
+        return failures
+
+    def _check_space(self, tasks: Iterable[Task]) -> None:
+        needed = sum(_size(task.source) for task in tasks)
+        free = shutil.disk_usage(self.path).free
+        if needed + _SPARE_BYTES > free:
+            raise DataError(
+                f"{self.path} needs about {needed / 1e6:,.0f} MB and its disk has {free / 1e6:,.0f} MB free; "
+                "free some space, or choose a folder on another disk."
+            )
+
+    def finish(
+        self, table: pd.DataFrame, *, extra: pd.DataFrame | None = None, result: Mapping[str, Any]
+    ) -> None:
+        """Write the table, and what became of the work: from now on the folder is a dataset.
+
+        extra: more columns, of the same index. result: plain data for provenance.json.
+        """
+        columns = table[list(WRITTEN_COLUMNS)]
+        if extra is not None:
+            columns = pd.concat([columns, extra], axis="columns")
+        self.write(TABLE_NAME, columns.to_csv(index=False, lineterminator="\n"))
+        for torn in self.images.glob("*.partial"):
+            torn.unlink(missing_ok=True)  # of a process that was killed in the middle of a picture
+        self.write(PROVENANCE_NAME, _json({"work": self._work, "result": dict(result)}))
+        (self.path / UNFINISHED_NAME).unlink(missing_ok=True)
+
+
+def picture_names(table: pd.DataFrame, *, suffix: str | None = None) -> pd.Series:
+    """Return the file name of each row's picture: its id, and its own suffix or the given one."""
+    if suffix is not None:
+        return table["image_id"] + suffix
+    own = table["image_path"].map(lambda path: Path(path).suffix.lower(), na_action="ignore")
+    return table["image_id"] + own
+
+
+def without_broken(
+    table: pd.DataFrame, names: pd.Series, failures: Mapping[str, str]
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Return the table with the paths of unreadable pictures missing, and one sentence for each of them.
+
+    The rows stay, as facts without a picture: with fewer rows the same seed would give another split.
+    """
+    broken = names.isin(list(failures))
+    told = [
+        f"{row}: {failures[name]}"
+        for row, name in zip(table.loc[broken, "image_id"], names[broken], strict=True)
+    ]
+    return table.assign(image_path=table["image_path"].mask(broken)), tuple(told)
+
+
+def fingerprint(table: pd.DataFrame) -> str:
+    """Return what tells one metadata table from another, pictures included: a hash of its rows and files."""
+    rows = table[list(WRITTEN_COLUMNS)].to_csv(index=False)
+    sizes = "\n".join(str(_size(Path(path))) for path in table["image_path"].dropna())
+    return sha256(f"{rows}\n{sizes}".encode()).hexdigest()[:24]
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0  # It is gone: reading it will say so by name.
+
+
+_Job = tuple[Path, list[Task]]
+
+
+def _run(jobs: Sequence[_Job], workers: int | None) -> Iterable[tuple[int, dict[str, str]]]:
+    workers = workers or os.cpu_count() or 1
+    if workers == 1 or len(jobs) <= 2:
+        yield from map(_write_chunk, jobs)
+        return
+    # Spawned, since forking a process that has torch's threads can deadlock.
+    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn")) as pool:
+        futures: list[Future[tuple[int, dict[str, str]]]] = [pool.submit(_write_chunk, job) for job in jobs]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        finally:
+            # Whoever stops listening (a cancelled job, Ctrl-C) waits for the chunks at work, not for all.
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _write_chunk(job: _Job) -> tuple[int, dict[str, str]]:
+    folder, tasks = job
+    failures = {}
+    for task in tasks:
+        try:
+            _write_picture(folder / task.name, task)
+        except PictureError as problem:
+            failures[task.name] = str(problem)
+    return len(tasks), failures
+
+
+def _write_picture(path: Path, task: Task) -> None:
+    picture = read_picture(task.source, name=task.source.name)
+    if task.change is None:
+        # Read above all the same: a broken file is found now, by name, and not in the middle of a training.
+        temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
+        shutil.copyfile(task.source, temporary)
+        temporary.replace(path)
+        return
+    save_picture(path, task.change(picture.pixels))
+
+
+def save_picture(path: Path, pixels: np.ndarray, *, quality: int = JPEG_QUALITY) -> None:
+    """Write uint8 pixels, (H, W, 3) or gray (H, W), in one rename; the format follows the suffix."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    form = "PNG" if path.suffix.lower() == ".png" else "JPEG"
+    options: dict[str, Any] = {"quality": quality, "subsampling": 0} if form == "JPEG" else {}
+    Image.fromarray(pixels).save(temporary, format=form, **options)
+    temporary.replace(path)
+
+
+def _replace(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    temporary.write_bytes(data)
+    temporary.replace(path)
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as problem:
+        raise DataError(f"{path} cannot be read ({problem}); choose another folder.") from problem
+    return stored if isinstance(stored, dict) else {}
+
+
+def _difference(before: object, now: Mapping[str, Any]) -> str:
+    if not isinstance(before, dict):
+        return "which cannot be read"
+    changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+    return "; ".join(f"{key} was {before.get(key)!r}, now {now.get(key)!r}" for key in changed)
+
+
+def _unwritable(path: Path, problem: OSError) -> DataError:
+    return DataError(
+        f"{path} could not be written ({problem.strerror or problem}). Free some disk space or choose another "
+        "folder; given again, the command goes on where it was."
+    )
