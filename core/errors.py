@@ -6,7 +6,8 @@
     │   ├── MetadataError      a table of facts cannot be read or is not what it should be
     │   ├── SplitError         a split manifest is broken or belongs to other data
     │   ├── PictureError       one picture cannot be read
-    │   └── StoreError         the image store cannot be built or opened
+    │   ├── StoreError         the image store cannot be built or opened
+    │   └── GettingError       a dataset could not be brought to this machine
     ├── CheckpointError
     │   ├── UnknownReference   a checkpoint's name cannot be understood or nothing is there
     │   ├── BrokenCheckpoint   a checkpoint folder is incomplete, altered or made for other labels
@@ -46,6 +47,10 @@ class PictureError(DataError):
 
 class StoreError(DataError):
     """The image store cannot be built or opened."""
+
+
+class GettingError(DataError):
+    """A dataset could not be brought to this machine; the message says why, what is kept, and what to do."""
 
 
 class CheckpointError(LesionLensError):

@@ -153,6 +153,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         path = unquote(urlsplit(self.path).path)
+        # A dataset repository differs in its addresses only.
+        path = path.replace("/api/datasets/", "/api/models/", 1).removeprefix("/datasets")
         self.hub.requests.append(f"{self.command} {path}")
         self.hub.tokens.append((path, self.headers.get("Authorization")))
         if listing := re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/revision/(.+))?", path):

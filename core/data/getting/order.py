@@ -1,0 +1,18 @@
+"""What a person asks of a source: where, with which key, and what of it."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Order:
+    """An order to a source; which parts count is the source's business.
+
+    Attributes:
+        where: a zip's or folder's path, or a repository's name.
+        key: a key or token, for this one order only: it is never stored, logged or shown.
+        extras: names of the source's extras that are wanted.
+    """
+
+    where: str = ""
+    key: str | None = field(default=None, repr=False)
+    extras: frozenset[str] = frozenset()
