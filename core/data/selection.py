@@ -86,8 +86,15 @@ class Selection:
 
         but: the keys to leave aside. A chart shows its own column unfiltered, or nothing else of it could be
             clicked.
+
+        Raises:
+            ValueError: `but` names something that is not in KEYS.
         """
         aside = {but} if isinstance(but, str) else set(but)
+        if strange := sorted(aside.difference(KEYS)):
+            raise ValueError(
+                f"A selection has no {', '.join(strange)} to leave aside; it has {', '.join(KEYS)}."
+            )
         facets = Facets.of(table)
         fits = np.ones(len(table), dtype=bool)
         for column, chosen in self.choices.items():
@@ -111,6 +118,10 @@ class Selection:
         chosen = table[fits]
         Facets.of(table).take(fits).belong_to(chosen)
         return chosen
+
+    def facets(self, table: pd.DataFrame, *, but: str | Collection[str] = ()) -> Facets:
+        """Return what summaries need of the rows that fit; much cheaper than the rows themselves."""
+        return Facets.of(table).take(self.mask(table, but=but))
 
     def toggle(self, column: str, value: str) -> Self:
         """Return the selection with a value added to its column's choice, or taken out of it."""

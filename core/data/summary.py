@@ -25,7 +25,9 @@ FEW: Final = 30
 """Under so many, a share is a hint: the 95 % interval around one half is wider than 35 points."""
 
 COVERED: Final = 10
-"""A combination of facts with fewer lesions than this is called thin."""
+"""A combination of facts with fewer than this is called thin."""
+
+HALF_A_YEAR: Final = 0.5
 
 PLURALS: Final[Mapping[str, str]] = {
     "akiec": "actinic keratoses",
@@ -152,7 +154,7 @@ def balance_plan(rows: Rows, *, target: int | None = None, power: float = 1.0) -
             "images": images,
             "lesions": lesions,
             "target": wanted,
-            "extra": np.where(images > 0, np.maximum(wanted - images, 0), 0),
+            "extra": np.maximum(wanted - images, 0) * (images > 0),
             "repeats": _ratio(wanted, images),
             "weight": weight,
             "drawn_share": frequency * weight,
@@ -162,7 +164,10 @@ def balance_plan(rows: Rows, *, target: int | None = None, power: float = 1.0) -
     if not n:
         return _nothing(table, "images")
     rarest = table.iloc[int(table["repeats"].argmax())]
-    return _finding(table, _plan_sentence(rarest, wanted), n, "images")
+    sentence = _plan_sentence(rarest, wanted)
+    if absent := [PLURALS[code] for code, number in zip(CODES, images, strict=True) if not number]:
+        sentence += f" There is nothing to copy of {_listed(absent)}."
+    return _finding(table, sentence, n, "images")
 
 
 def _plan_sentence(rarest: pd.Series, wanted: int) -> str:
@@ -202,7 +207,7 @@ def age_by_dx(rows: Rows, unit: Unit) -> Finding:
     )
     n = int(counts.sum())
     if not n:
-        return Finding(table, f"No age is known among {_counted(size(facets, unit), unit)}.", 0)
+        return _none_known(table, "age", size(facets, unit), unit)
     return _finding(table, _age_sentence(means, counts, dx, ages, lesions, unit), n, unit)
 
 
@@ -236,26 +241,32 @@ def _age_sentence(
     )
     older, younger = sorted(compared, key=lambda index: -means[index])
     gap = means[older] - means[younger]
-    errors = [_standard_error(ages[dx == index], lesions[dx == index]) for index in (older, younger)]
-    half = 1.96 * float(np.hypot(errors[0], errors[1]))
-    # Below FEW the normal approximation claims too much.
-    spread = (
-        ""
-        if counts[[older, younger]].min() < FEW
-        else f"95{NBSP}% interval {gap - half:.1f} to {gap + half:.1f}; "
-    )
+    comparison = f"{gap:.0f} years older on average than" if gap >= HALF_A_YEAR else "as old on average as"
+    n = f"n = {counts[older]:,} and {counts[younger]:,} {unit} of known age"
+    if interval := _interval(gap, [(ages[dx == index], lesions[dx == index]) for index in (older, younger)]):
+        n = f"{interval}; {n}"
     return (
-        f"People with {PLURALS[CODES[older]]} are {gap:.0f} years older on average than people with "
-        f"{PLURALS[CODES[younger]]}: {means[older]:.0f} against {means[younger]:.0f} years "
-        f"({spread}n = {counts[older]:,} and {counts[younger]:,} {unit} of known age)."
+        f"People with {PLURALS[CODES[older]]} are {comparison} people with {PLURALS[CODES[younger]]}: "
+        f"{means[older]:.0f} against {means[younger]:.0f} years ({n})."
     )
 
 
-def _standard_error(values: np.ndarray, lesions: np.ndarray) -> float:
-    """Return the standard error of the mean; photos of one lesion count as one observation."""
-    _, groups = np.unique(lesions, return_inverse=True)
-    residuals = np.bincount(groups, weights=values - values.mean())
-    return float(np.sqrt((residuals**2).sum()) / len(values))
+def _interval(gap: float, samples: list[tuple[np.ndarray, np.ndarray]]) -> str:
+    """Return the 95 % interval of a difference of two means in words, nothing where lesions are FEW.
+
+    samples: the values and the lesions they are of. Photos of one lesion count as one observation: residuals
+    are added up by lesion (Liang and Zeger, Biometrika 73:13, 1986).
+    """
+    variance = 0.0
+    for values, lesions in samples:
+        _, groups = np.unique(lesions, return_inverse=True)
+        residuals = np.bincount(groups, weights=values - values.mean())
+        # The normal approximation claims too much for few.
+        if len(residuals) < FEW:
+            return ""
+        variance += (residuals**2).sum() / len(values) ** 2
+    half = 1.96 * variance**0.5
+    return f"95{NBSP}% interval of the difference {gap - half:.1f} to {gap + half:.1f}"
 
 
 def by_sex(rows: Rows, unit: Unit) -> Finding:
@@ -263,7 +274,7 @@ def by_sex(rows: Rows, unit: Unit) -> Finding:
     groups, n = _groups(rows, "sex", unit), size(rows, unit)
     table, known = _group_table("sex", groups, n), _known(groups)
     if not known:
-        return Finding(table, f"No sex is known among {_counted(n, unit)}.", n)
+        return _none_known(table, "sex", n, unit)
     shares = ", ".join(f"{group.label} {_share(group.count, n)}" for group in known)
     malignant = " and ".join(
         f"{_share(group.malignant, group.count)} of {group.label} {unit}" for group in known
@@ -276,7 +287,7 @@ def by_site(rows: Rows, unit: Unit) -> Finding:
     groups, n = _groups(rows, "site", unit), size(rows, unit)
     table, known = _group_table("site", groups, n), _known(groups)
     if not known:
-        return Finding(table, f"No site is known among {_counted(n, unit)}.", n)
+        return _none_known(table, "site", n, unit)
     most = max(known, key=lambda group: group.count)
     sentence = f"Most {unit} are from the {most.label}: {_share(most.count, n)}."
     enough = [group for group in known if group.count >= FEW]
@@ -300,7 +311,7 @@ def by_dx_type(rows: Rows, unit: Unit) -> Finding:
     table, known = _group_table("dx_type", groups, n), _known(groups)
     table["only_dx"] = np.array(only_dx, dtype=object)
     if not known:
-        return Finding(table, f"It is not known how any of {_counted(n, unit)} was diagnosed.", n)
+        return _none_known(table, "way of diagnosis", n, unit)
     return _finding(table, _dx_type_sentence(known, unit), n, unit)
 
 
@@ -316,12 +327,13 @@ def _dx_type_sentence(known: list["_Group"], unit: Unit) -> str:
         way = known[int(malignant.argmax())]
         told.append(f"all {way.malignant:,} malignant {unit} are by {way.label}")
     n, auc = malignant.sum() + benign.sum(), _auc(malignant, benign)
-    if not told or np.isnan(auc):
-        return f"How the {n:,} {unit} were diagnosed does not give the answer away here."
+    sentence = f"{_capital(_listed(told))}." if told else ""
+    if np.isnan(auc):
+        return sentence or f"All {n:,} {unit} are {'malignant' if malignant.any() else 'benign'}."
     return (
-        f"{_capital(_listed(told))}. Knowing nothing else ranks malignant above benign with an AUC of "
-        f"{auc:.2f} (n = {n:,}), so how a diagnosis was established is never an input of a model."
-    )
+        f"{sentence} Who knows nothing but how a diagnosis was established can rank malignant above benign "
+        f"with an AUC of {auc:.2f} (n = {n:,}); so this is never an input of a model."
+    ).lstrip()
 
 
 def _auc(positive: np.ndarray, negative: np.ndarray) -> float:
@@ -422,17 +434,18 @@ def coverage(rows: Rows, unit: Unit) -> Finding:
             cells = np.delete(cells, known.index(UNKNOWN), axis=axis)
             values[axis] = tuple(value for value in known if value != UNKNOWN)
     table = pd.DataFrame(
-        cells.reshape(-1, len(values[2])),
+        cells.reshape(len(values[0]) * len(values[1]), len(values[2])),
         index=pd.MultiIndex.from_product(values[:2], names=axes[:2]),
         columns=pd.Index(values[2], name="age_band"),
     )
-    n = size(facets, unit)
-    if not cells.sum():
-        return Finding(table, f"Age and sex are not known together for any of {_counted(n, unit)}.", n)
+    known = ~_unknown(facets.columns["sex"]) & ~_unknown(facets.columns["age_band"])
+    n = _size(facets.lesions[known], facets.lesion_count, unit)
+    if not n:
+        return _none_known(table, "age together with the sex", size(facets, unit), unit)
     thin, empty = int((cells < COVERED).sum()), int((cells == 0).sum())
     sentence = (
         f"Of {cells.size} combinations of diagnosis, sex and age band, {thin} have fewer than {COVERED} "
-        f"{unit} and {empty} of these none (n = {cells.sum():,}); what a model does there cannot be measured "
+        f"{unit} and {empty} of these none (n = {n:,}); what a model does there cannot be measured "
         "here."
     )
     return _finding(table, sentence, n, unit)
@@ -455,14 +468,13 @@ def summarise(table: pd.DataFrame, selection: Selection, unit: Unit) -> dict[str
 
     Each is taken with its own columns unfiltered, so that a chart that was clicked keeps what else it had.
     """
-    facets = Facets.of(table)
     taken: dict[frozenset[str], Facets] = {}
     findings = {}
     for name, summary in SUMMARIES.items():
         # Most charts have no filter of their own: they share the rows.
         used = selection.keys.difference(summary.columns)
         if used not in taken:
-            taken[used] = facets.take(selection.mask(table, but=summary.columns))
+            taken[used] = selection.facets(table, but=summary.columns)
         findings[name] = summary.function(taken[used], unit)
     return findings
 
@@ -482,11 +494,11 @@ def _tally(facets: Facets, by: tuple[str, ...], unit: Unit) -> np.ndarray:
 
 
 def _size(lesions: np.ndarray, lesion_count: int, unit: Unit) -> int:
-    if unit == "images":
-        return len(lesions)
-    present = np.zeros(lesion_count, dtype=bool)
-    present[lesions] = True
-    return int(np.count_nonzero(present))
+    if unit == "lesions":
+        present = np.zeros(lesion_count, dtype=bool)
+        present[lesions] = True
+        return int(np.count_nonzero(present))
+    return len(lesions)
 
 
 def _ratio(part: np.ndarray | int, whole: np.ndarray | int) -> np.ndarray:
@@ -546,6 +558,14 @@ def _known(groups: list[_Group]) -> list[_Group]:
 
 def _nothing(table: pd.DataFrame, unit: Unit) -> Finding:
     return Finding(table, f"No {unit} are chosen.", 0)
+
+
+def _none_known(table: pd.DataFrame, what: str, total: int, unit: Unit) -> Finding:
+    return (
+        Finding(table, f"Of {_counted(total, unit)}, no {what} is known.", 0)
+        if total
+        else _nothing(table, unit)
+    )
 
 
 def _finding(table: pd.DataFrame, sentence: str, n: int, unit: Unit) -> Finding:
