@@ -1,17 +1,24 @@
-"""Explore: the seven diagnoses and, where a dataset is at hand, what it holds."""
+"""Explore: what a dataset holds, with one filter for every chart, picture and number."""
 
 import streamlit as st
 
+from core.data.summary import UNITS
 from pages.ui import frame
-from pages.ui.explore import card
+from pages.ui.explore import datasets, filtering, overview, views
+from pages.ui.explore.explored import Explored
 
 reader = frame.page("Explore")
 
-st.markdown(
-    "The seven diagnoses that every model here chooses between, and what the local dataset holds of each. "
-    "Filters, distributions and a gallery come to this page later; the command line trains, evaluates and "
-    "scores on the same folder today (`python -m train --help`)."
-)
+with st.container(horizontal=True, vertical_alignment="bottom"):
+    dataset = datasets.choose()
+    unit = st.segmented_control(
+        "Count", UNITS, default="images", required=True, key="unit", bind="query-params"
+    )
 
-card.draw_diagnoses(reader)
-card.draw_dataset()
+selection = filtering.read(dataset.table)
+explored = Explored(dataset, selection, selection.choose(dataset.table), unit or "images", reader)
+overview.draw(explored)
+filtering.draw_chips(selection)
+
+view = views.choose()
+views.draw(view, explored)

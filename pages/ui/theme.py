@@ -24,6 +24,11 @@ def diverging() -> tuple[str, ...]:
     return tuple(st.get_option(f"theme.{mode()}.chartDivergingColors"))
 
 
+def sequential() -> tuple[str, ...]:
+    """Return ten colours from little to much, as "#RRGGBB"."""
+    return tuple(st.get_option(f"theme.{mode()}.chartSequentialColors"))
+
+
 def colour(name: str) -> str:
     """Return a colour of the current mode by its name in config.toml, such as "textColor"."""
     return str(st.get_option(f"theme.{mode()}.{name}"))

@@ -1,12 +1,15 @@
-"""The parts of the Explore page."""
+"""Card: where a dataset is from, what may be done with it, how its labels were made, and its known issues."""
 
 import streamlit as st
 
-from core.errors import DataError
 from core.labels import DIAGNOSES, Diagnosis
-from core.settings import settings
 from core.words import Reader
-from pages.ui import cache, charts, notices
+from pages.ui.explore.explored import Explored
+
+
+def draw(explored: Explored) -> None:
+    """Draw the card of what is explored."""
+    draw_diagnoses(explored.reader)
 
 
 def draw_diagnoses(reader: Reader) -> None:
@@ -28,33 +31,3 @@ def _draw_card(diagnosis: Diagnosis, reader: Reader) -> None:
         st.markdown(f"**{diagnosis.name}**")
         st.caption(diagnosis.code if reader.name == "ML" else diagnosis.plain_name)
         st.markdown(diagnosis.about)
-
-
-def draw_dataset() -> None:
-    """Draw the local dataset's diagnoses, or say how to bring one."""
-    st.header("The local dataset", anchor=False)
-    folder = settings().data_dir
-    if folder is None:
-        st.info(
-            "There is no local dataset. Start the app with `LESIONLENS_DATA=path/to/HAM10000` to see one.",
-            icon=":material/folder_open:",
-        )
-        return
-    try:
-        table = cache.dataset(folder)
-    except DataError as problem:
-        notices.refuse(problem)
-        return
-    counts = charts.count_diagnoses(table)
-    st.plotly_chart(
-        charts.counts(counts),
-        key="explore_counts",
-        config=charts.CONFIG,
-        alt="Images per diagnosis; the same numbers stand in the table below.",
-    )
-    missing = int(table["image_path"].isna().sum())
-    st.caption(
-        f"{len(table):,} images of {table['lesion_id'].nunique():,} lesions; {missing:,} without a picture."
-    )
-    with st.expander("The numbers as a table", icon=":material/table_rows:"):
-        st.table(counts, alt="Images and lesions per diagnosis")

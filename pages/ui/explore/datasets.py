@@ -1,12 +1,38 @@
-"""Which dataset is explored: bundled facts, a folder, a synthetic set, or one that was fetched here."""
+"""Which dataset is explored: bundled facts, a folder, a synthetic set, or one that was fetched here.
 
+Add a kind by adding a function that offers it to OFFERS.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import pandas as pd
+import streamlit as st
+
+from core import jobs
+from core.data.counts import bundled_facts
+from core.data.facets import Facets
+from core.data.splits import split_by_lesion
+from core.data.synthetic import make_dataset
+from core.errors import DataError, MetadataError, SplitError
+from core.settings import settings
+from pages.ui import cache, notices
+from pages.ui.jobs import draw as draw_job
 
 Kind = Literal["bundled", "folder", "synthetic", "got"]
+
+FACTS: Final = "HAM10000, facts only"
+SYNTHETIC: Final = "Synthetic pictures"
+ANY_FOLDER: Final = "Another folder"
+SYNTHETIC_SEED: Final = 0
+SYNTHETIC_IMAGES_PER_CLASS: Final = 30
+# The split that the recipes use unless told otherwise.
+SPLIT_SEED: Final = 0
 
 
 @dataclass(frozen=True)
@@ -16,7 +42,8 @@ class Dataset:
     Attributes:
         name: what people call it.
         kind: where it is from.
-        table: its metadata table (`core.data.metadata`), shared, never to be changed.
+        table: its metadata table (`core.data.metadata`) and, where its ids are its own, the `split` that the
+            recipes give it; shared, never to be changed.
         folder: where its files lie; None for facts alone.
     """
 
@@ -33,4 +60,132 @@ class Dataset:
     @property
     def has_pictures(self) -> bool:
         """Whether any of its pictures are here."""
-        return bool(self.table["image_path"].notna().any())
+        return bool(Facets.of(self.table).pictured.any())
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A dataset that can be chosen: how to open it, and what to do while it cannot be.
+
+    Attributes:
+        open: returns the dataset; None while something is still asked of the person.
+    """
+
+    name: str
+    open: Callable[[], Dataset | None]
+
+
+def choose() -> Dataset:
+    """Ask for a dataset and return it; the bundled facts while another one cannot be had."""
+    offers = {offer.name: offer for offered in OFFERS for offer in offered()}
+    name = st.selectbox("Dataset", list(offers), key="dataset", bind="query-params", width=360)
+    try:
+        dataset = offers[name].open()
+    except DataError as problem:
+        notices.refuse(problem, icon=":material/folder_off:")
+        dataset = None
+    if dataset is None:
+        st.caption(f"Until then you see {FACTS}.")
+        return _bundled()
+    return dataset
+
+
+@st.cache_resource(max_entries=1, show_spinner="Reading the bundled counts …")
+def _bundled() -> Dataset:
+    # The ids of expanded counts are made up, and so would a split of them be.
+    return Dataset(FACTS, "bundled", bundled_facts(), None)
+
+
+@st.cache_resource(ttl="10m", max_entries=4, show_spinner="Reading the dataset's table …")
+def _opened(name: str, kind: Kind, folder: Path) -> Dataset:
+    table = cache.dataset(folder)
+    # A dataset with copies made by another seed has no such split; everything else of it still shows.
+    with suppress(SplitError):
+        table = table.assign(split=split_by_lesion(table, seed=SPLIT_SEED))
+    return Dataset(name, kind, table, folder)
+
+
+def _configured() -> Iterator[Offer]:
+    if (folder := settings().data_dir) is not None:
+        name = f"{folder.name}, local folder"
+        yield Offer(name, lambda: _opened(name, "folder", folder))
+
+
+def _got() -> Iterator[Offer]:
+    """Yield what "Get data" has brought; a folder that it still writes has a name with a dot in front."""
+    home = settings().cache_dir / "datasets"
+    folders = sorted(home.iterdir()) if home.is_dir() else []
+    for folder in folders:
+        if folder.is_dir() and not folder.name.startswith("."):
+            name = f"{folder.name}, fetched"
+            yield Offer(name, lambda name=name, folder=folder: _opened(name, "got", folder))
+
+
+def _facts() -> Iterator[Offer]:
+    yield Offer(FACTS, _bundled)
+
+
+def _synthetic() -> Iterator[Offer]:
+    yield Offer(SYNTHETIC, _open_synthetic)
+
+
+def _any_folder() -> Iterator[Offer]:
+    # Whoever sits at this machine may read its folders in any case; nobody else shall learn what lies there.
+    if settings().allow_folders and st.context.ip_address is None:
+        yield Offer(ANY_FOLDER, _open_folder)
+
+
+OFFERS: Final[tuple[Callable[[], Iterator[Offer]], ...]] = (
+    _configured,
+    _got,
+    _facts,
+    _synthetic,
+    _any_folder,
+)
+"""In the order of the list; the first one that there is opens by itself."""
+
+
+def _open_folder() -> Dataset | None:
+    typed = st.text_input(
+        "Folder on this machine",
+        placeholder="/path/to/a/dataset",
+        key="folder",
+        bind="query-params",
+        help="Any layout that the readers know: Kaggle, Dataverse, ISIC 2018, ISIC archive, PAD-UFES-20, or "
+        "one folder a diagnosis.",
+    ).strip()
+    if not typed:
+        return None
+    folder = Path(typed).expanduser().absolute()
+    if not folder.is_dir():
+        raise MetadataError(f"{folder} is no folder here. Check the path; it is read on the server.")
+    return _opened(f"{folder.name}, local folder", "folder", folder)
+
+
+def _open_synthetic() -> Dataset | None:
+    folder = settings().cache_dir / "synthetic" / f"{SYNTHETIC_IMAGES_PER_CLASS}-each-seed-{SYNTHETIC_SEED}"
+    if not folder.is_dir():
+        made = draw_job(
+            f"synthetic:{folder}",
+            "Drawing synthetic lesions",
+            lambda report: _draw_synthetic(folder, report),
+            button="Draw them",
+            about=f"{7 * SYNTHETIC_IMAGES_PER_CLASS} pictures drawn by a program, with invented facts; kept "
+            "in this server's cache folder. It takes about a minute.",
+        )
+        if made is None:
+            return None
+    return _opened(SYNTHETIC, "synthetic", folder)
+
+
+def _draw_synthetic(folder: Path, report: jobs.Report) -> Path:
+    """Write the synthetic set beside its place and move it there when it is whole."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    report(0, None, unit="pictures")
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".drawing-") as place:
+        drawn = make_dataset(
+            Path(place) / "set", images_per_class=SYNTHETIC_IMAGES_PER_CLASS, seed=SYNTHETIC_SEED
+        )
+        report(0, None, unit="pictures", note="moving them to their place")
+        shutil.move(drawn, folder)
+    return folder

@@ -1,0 +1,36 @@
+"""The numbers above every view: how much is chosen, of how much."""
+
+import streamlit as st
+
+from core.data.summary import size
+from core.labels import CODES, MALIGNANT
+from pages.ui.explore import figures
+from pages.ui.explore.explored import Explored
+
+_MALIGNANT = [code for code, malignant in zip(CODES, MALIGNANT, strict=True) if malignant]
+
+
+def draw(explored: Explored) -> None:
+    """Draw how many images and lesions are chosen, and how many of them are malignant."""
+    table, chosen = explored.dataset.table, explored.chosen
+    malignant = chosen[chosen["dx"].isin(_MALIGNANT)]
+    with st.grid(4, min_column_width=150):
+        _metric("Images", size(chosen, "images"), size(table, "images"), "images")
+        _metric("Lesions", size(chosen, "lesions"), size(table, "lesions"), "lesions")
+        _metric(f"Malignant {explored.unit}", size(malignant, explored.unit), size(chosen, explored.unit),
+                f"chosen {explored.unit}")  # fmt: skip
+        pictured = int(chosen["image_path"].notna().sum())
+        _metric("With a picture here", pictured, len(chosen), "chosen images")
+
+
+def _metric(title: str, part: int, whole: int, of: str) -> None:
+    share = figures.percent(part / whole if whole else float("nan"))
+    st.metric(
+        title,
+        f"{part:,}",
+        f"{share} of {whole:,} {of}",
+        delta_color="off",
+        delta_arrow="off",
+        border=True,
+        height="stretch",
+    )
