@@ -42,15 +42,15 @@ SilenceOption = Annotated[
 ]
 
 
-def get_dataset(
+def get_dataset(  # noqa: PLR0913, PLR0917 -- a command has as many options as it has
     source: SourceArgument = "",
     where: WhereArgument = "",
-    accept: AcceptOption = False,  # noqa: FBT002 -- a flag of the command line
-    key: KeyOption = False,  # noqa: FBT002
+    accept: AcceptOption = False,
+    key: KeyOption = False,
     without: LeaveOption = None,
     out: OutOption = None,
     name: NameOption = None,
-    again: AgainOption = False,  # noqa: FBT002
+    again: AgainOption = False,
     mirror: MirrorOption = None,
     silence: SilenceOption = 30.0,
 ) -> None:
@@ -61,6 +61,9 @@ def get_dataset(
     if source not in SOURCES:
         raise typer.BadParameter(f"there is no source {source!r}; expected one of {', '.join(SOURCES)}")
     chosen = SOURCES[source]
+    if unknown := sorted(set(without or []) - {extra.name for extra in chosen.extras}):
+        extras = ", ".join(extra.name for extra in chosen.extras) or "none"
+        raise typer.BadParameter(f"{source} has no extra {unknown[0]!r} to leave out; it has {extras}")
     order = Order(
         where or (chosen.where.default if chosen.where else ""),
         getpass.getpass(f"{chosen.title} key (not shown): ") if key else None,

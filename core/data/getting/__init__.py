@@ -34,7 +34,9 @@ __all__ = [
     "Order",
     "Source",
     "find",
+    "find_all",
     "get",
+    "kept_bytes",
     "partial_folder",
 ]
 
@@ -90,6 +92,18 @@ def find(root: Path, name: str) -> Got | None:
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def find_all(root: Path) -> tuple[Got, ...]:
+    """Return the datasets that were brought here, by name."""
+    names = sorted(path.name for path in root.iterdir()) if root.is_dir() else []
+    return tuple(got for name in names if (got := find(root, name)) is not None)
+
+
+def kept_bytes(root: Path, name: str) -> int:
+    """Return how much an attempt that did not come to its end has left to go on from."""
+    files = (partial_folder(root, name) / "downloads").rglob("*")
+    return sum(path.stat().st_size for path in files if path.is_file())
 
 
 @dataclass(frozen=True)

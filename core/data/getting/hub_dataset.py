@@ -20,12 +20,13 @@ from core.data.getting.unpacking import is_wanted
 from core.data.getting.workplace import Workplace
 from core.errors import GettingError, UnknownReference
 from core.models.reference import check_repository, check_revision
+from core.settings import settings
 
 MAIN: Final = "main"
 
 
 def fetch_hub(order: Order, place: Workplace) -> None:
-    """Bring a dataset repository; `order.where` is owner/name or owner/name@revision, `order.key` a token.
+    """Bring a dataset repository, named owner/name or owner/name@revision; HF_TOKEN where no token is given.
 
     Raises:
         GettingError: why the Hub did not give it, and what to do.
@@ -36,14 +37,15 @@ def fetch_hub(order: Order, place: Workplace) -> None:
         check_revision(revision or MAIN)
     except UnknownReference as problem:
         raise GettingError(str(problem)) from problem
-    info = _ask(repo, revision or MAIN, order.key, place)
+    token = order.key or settings().hub_token
+    info = _ask(repo, revision or MAIN, token, place)
     siblings = [file for file in info.siblings or [] if _is_wanted(file.rfilename)]
     if not siblings:
         raise GettingError(
             f"{repo} holds no pictures, tables or zips (files such as {_some(info.siblings or [])}). Choose "
             "a dataset repository with HAM10000's or another layout known here as plain files or zips."
         )
-    remotes = [_remote(number, file, repo, info, order.key) for number, file in enumerate(siblings)]
+    remotes = [_remote(number, file, repo, info, token) for number, file in enumerate(siblings)]
     total = sum(remote.size or 0 for remote in remotes)
     for file, path in zip(siblings, place.download(remotes, unpacked=total), strict=True):
         if file.rfilename.lower().endswith(".zip"):

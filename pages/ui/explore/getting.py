@@ -1,10 +1,222 @@
-"""Get data: bring HAM10000 to this machine."""
+"""Get data: bring a dataset to the machine that runs this, with its licence accepted before."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
 
 import streamlit as st
 
+from core import jobs
+from core.data import getting
+from core.data.getting.workplace import free_bytes, in_words
+from core.settings import settings
+from pages.ui import jobs as job_panel
+from pages.ui import notices
 from pages.ui.explore.explored import Explored
 
+JOB: Final = "getting"
+"""One dataset at a time: two would share the line and the disk."""
+_KEY_FIELD: Final = "explore_get_key"
 
-def draw(explored: Explored) -> None:
-    """Draw the view of what is explored."""
-    st.caption(f"{len(explored.chosen):,} rows chosen.")
+
+def draw(explored: Explored) -> None:  # noqa: ARG001 -- what is explored now has no say in what comes
+    """Draw what is here already, the sources, the licence, and how far it is."""
+    root = settings().cache_dir / "datasets"
+    _draw_result(root)
+    _draw_here(root)
+    if not settings().allow_training:
+        st.info(
+            "This server is shared (`LESIONLENS_ALLOW_TRAINING` is off), so who runs it brings its datasets: "
+            "`python -m train prepare get` lists the sources.",
+            icon=":material/lock:",
+        )
+        return
+    source = _choose_source()
+    left, right = st.columns([3, 2], gap="large")
+    with right:
+        accepted = _ask_licence(source)
+    with left:
+        order, line = _ask_order(source)
+        _draw_start(source, order, line, root, accepted=accepted)
+
+
+def _choose_source() -> getting.Source:
+    # Paths of this machine are nobody's business who does not sit at it.
+    local = settings().allow_folders and st.context.ip_address is None
+    names = [name for name, source in getting.SOURCES.items() if local or not source.is_here]
+    chosen = st.segmented_control(
+        "Where from",
+        names,
+        default=names[0],
+        required=True,
+        format_func=lambda name: getting.SOURCES[name].title,
+        key="explore_from",
+        bind="query-params",
+    )
+    return getting.SOURCES[chosen or names[0]]
+
+
+def _ask_licence(source: getting.Source) -> bool:
+    """Show the licence and who is to be named, and return whether it is accepted."""
+    with st.container(border=True):
+        st.markdown("**Licence and attribution**")
+        if (licence := source.licence) is None:
+            st.markdown(
+                "What comes may be used as its giver says: read the licence where the data is from. "
+                "Pictures of patients may only be used with the right to do so."
+            )
+            words = "I know its licence and may use it"
+        else:
+            st.markdown(f"[{licence.name}]({licence.address}). {licence.about}")
+            st.caption(notices.plain(licence.credit))
+            st.caption(f"Cite: {notices.plain(licence.cite)}")
+            words = f"I have read {licence.name} and accept it"
+        return st.checkbox(words, key=f"explore_accepted_{source.name}")
+
+
+def _ask_order(source: getting.Source) -> tuple[getting.Order, getting.Line]:
+    """Ask for what a source needs; a key is forgotten as soon as it is used."""
+    st.markdown(notices.plain(source.about))
+    if (job := jobs.find(JOB)) is not None and job.state == "running":
+        st.session_state[_KEY_FIELD] = ""
+    where, key = "", ""
+    if (field := source.where) is not None:
+        where = st.text_input(
+            field.label,
+            value=field.default,
+            placeholder=field.example,
+            help=field.help,
+            key=f"explore_where_{source.name}",
+        )
+    if (field := source.key) is not None:
+        key = st.text_input(
+            field.label,
+            placeholder=field.example,
+            help=field.help,
+            type="password",
+            autocomplete="off",
+            key=_KEY_FIELD,
+        )
+    extras = frozenset(
+        extra.name
+        for extra in source.extras
+        if st.checkbox(extra.label, value=extra.wanted, key=f"explore_extra_{extra.name}")
+    )
+    return getting.Order(where, key or None, extras), _ask_line(source)
+
+
+def _ask_line(source: getting.Source) -> getting.Line:
+    if source.where is not None:  # these have an address of their own, or none
+        return getting.Line()
+    with st.expander("Behind a firewall", icon=":material/router:"):
+        mirror = st.text_input(
+            "Address of a mirror",
+            placeholder="https://mirror.example.org/datasets",
+            help="Asked for mirror/host/path: the folders that `wget --force-directories` makes.",
+            key="explore_get_mirror",
+        ).strip()
+    return getting.Line(mirror=mirror or None)
+
+
+def _draw_start(
+    source: getting.Source, order: getting.Order, line: getting.Line, root: Path, *, accepted: bool
+) -> None:
+    name = source.folder(order)
+    about = _room(source, root)
+    if kept := getting.kept_bytes(root, name):
+        about += f" An earlier attempt has left {in_words(kept)} to go on from."
+    job = jobs.find(JOB)
+    if accepted or (job is not None and job.state == "running"):
+        job_panel.draw(
+            JOB,
+            f"Getting {name}",
+            _work(source, order, line, root),
+            button="Get it",
+            about=about,
+        )
+        return
+    if job is not None and job.problem is not None:
+        notices.refuse(job.problem)
+    st.caption(about)
+    st.button(
+        "Get it",
+        icon=":material/download:",
+        key="explore_get_locked",
+        disabled=True,
+        help="Read and accept the licence first.",
+    )
+
+
+def _room(source: getting.Source, root: Path) -> str:
+    free = f"{in_words(free_bytes(root))} are free in the cache folder."
+    return f"Needs about {in_words(source.needs_bytes)} meanwhile; {free}" if source.needs_bytes else free
+
+
+def _work(
+    source: getting.Source, order: getting.Order, line: getting.Line, root: Path
+) -> Callable[[jobs.Report], getting.Got]:
+    # The job is remembered, with its work; the order with its key leaves it when the work begins.
+    held = [order]
+
+    def work(report: jobs.Report) -> getting.Got:
+        means = getting.Means(root, report, line)
+        return getting.get(source, held.pop(), means, accepted=True)
+
+    return work
+
+
+def _draw_result(root: Path) -> None:
+    """Say that a dataset has just come, and what was left out of it."""
+    job: jobs.Job[getting.Got] | None = jobs.find(JOB)
+    if job is None or job.state != "done" or job.result is None:
+        return
+    got = getting.find(root, job.result.name) or job.result
+    st.success(
+        notices.plain(f"{got.name} is here: {got.n_images:,} images, {got.n_pictures:,} with a picture."),
+        icon=":material/task_alt:",
+    )
+    for note in got.notes:
+        st.caption(notices.plain(note))
+    with st.container(horizontal=True):
+        st.button(
+            "Explore it",
+            type="primary",
+            icon=":material/travel_explore:",
+            key="explore_got_now",
+            on_click=_explore,
+            args=(got.name,),
+        )
+        st.button("Get another", key="explore_get_another", on_click=jobs.forget, args=(JOB,))
+    st.divider()
+
+
+def _draw_here(root: Path) -> None:
+    found = getting.find_all(root)
+    if not found:
+        return
+    st.markdown("**Here already**")
+    for got in found:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(
+                notices.plain(f"{got.name}: {got.n_images:,} images, {got.n_pictures:,} with a picture")
+                + f" · {notices.plain(_from(got))}, {got.on[:10]}",
+                width="content",
+            )
+            st.button(
+                "Explore", key=f"explore_got_{got.name}", on_click=_explore, args=(got.name,), type="tertiary"
+            )
+
+
+def _from(got: getting.Got) -> str:
+    source = getting.SOURCES.get(got.source)
+    return f"from {source.title}" if source else "from elsewhere"
+
+
+def _explore(name: str) -> None:
+    """Open a dataset in the first view: for callbacks."""
+    from pages.ui.explore import views
+
+    jobs.forget(JOB)
+    # The dataset picker's own words for what was brought here.
+    st.session_state["dataset"] = f"{name}, fetched"
+    views.show(views.DEFAULT)
