@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from core.evaluate.intervals import Interval
 from core.labels import BY_CODE
+from core.predict.calibration import OperatingPoint
 
 DISCLAIMER: Final = (
     "Not a medical device. What a research model computes from one picture is no diagnosis and no substitute "
@@ -181,19 +183,43 @@ def risk(malignancy: float, threshold: float, above: bool, reader: Reader) -> St
 
 
 def operating_point(
-    sensitivity: float, specificity: float, n_malignant: int, n_benign: int, reader: Reader
+    point: OperatingPoint, sensitivity: Interval | None, specificity: Interval | None, reader: Reader
 ) -> str:
-    """Say what the threshold was worth on the validation pictures."""
+    """Say what a threshold is worth: on test pictures where that was measured, else where it was chosen.
+
+    sensitivity, specificity: on the test split.
+    """
+    if sensitivity is None or specificity is None:
+        return (
+            f"Chosen on validation pictures: it caught {_rate(point.sensitivity)} of {point.n_malignant} "
+            f"malignant ones and raised a false alarm on {_rate(1 - point.specificity)} of "
+            f"{point.n_benign} benign ones. Expect less on new ones: nobody tested it."
+        )
     if reader.name == "patient":
         return (
-            f"At this threshold the model caught {percent(sensitivity)} of {n_malignant} malignant pictures "
-            f"and raised a false alarm on {percent(1 - specificity)} of {n_benign} benign ones. It was "
-            "chosen on these pictures, so expect less on new ones: test numbers stand under the checkpoint."
+            f"On pictures kept back for testing, this threshold caught {_count(sensitivity)} of "
+            f"{sensitivity.n} malignant ones and raised a false alarm on "
+            f"{specificity.n - _count(specificity)} of {specificity.n} benign ones."
         )
     return (
-        f"Chosen on validation data, where it has sensitivity {percent(sensitivity)} (n = {n_malignant}) and "
-        f"specificity {percent(specificity)} (n = {n_benign}); the test numbers stand under the checkpoint."
+        f"Chosen on validation data for sensitivity {_rate(point.target_sensitivity)}. On the test split: "
+        f"sensitivity {_with_interval(sensitivity)}, specificity {_with_interval(specificity)}."
     )
+
+
+def _count(share: Interval) -> int:
+    return round(share.value * share.n)
+
+
+def _rate(share: float) -> str:
+    """Return what was counted as a percentage: all of them is 100 %, unlike in `percent`."""
+    return f"{100 * share:.1f}{NBSP}%"
+
+
+def _with_interval(one: Interval) -> str:
+    known = math.isfinite(one.low) and math.isfinite(one.high)
+    interval = f"95{NBSP}%: {_rate(one.low)} to {_rate(one.high)}, " if known else ""
+    return f"{_rate(one.value)} ({interval}n = {one.n:,})"
 
 
 def conflict(top_code: str, above: bool) -> str | None:

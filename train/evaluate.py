@@ -60,7 +60,7 @@ def evaluate_checkpoint(
     mine = mine.iloc[readable].reset_index(drop=True)
     probabilities = softmax(predicted.logits[readable], checkpoint.manifest.temperature)
     metrics = dict(METRICS) | {
-        f"{metric} (val target {point.target_sensitivity:.2f})": measure
+        point.metric(metric): measure
         for point in checkpoint.manifest.operating_points
         for metric, measure in at_threshold(point.threshold).items()
     }

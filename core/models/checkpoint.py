@@ -28,6 +28,7 @@ from timm.models import save_for_hf
 from core.data.facts import Facts, encode_facts
 from core.data.preprocessing import Preprocessing
 from core.errors import BrokenCheckpoint
+from core.evaluate.intervals import Interval
 from core.files import sha256
 from core.labels import BY_CODE, CODES
 from core.models.catalog import MANIFEST_FILE
@@ -83,6 +84,17 @@ class Manifest:
     def operating_point(self, name: str) -> OperatingPoint:
         """Return an operating point by name; raises KeyError for one the checkpoint does not have."""
         return {point.name: point for point in self.operating_points}[name]
+
+    def tested(self, metric: str) -> Interval | None:
+        """Return a metric of the test split; None where nobody measured it, or it is not defined."""
+        entry = self.metrics.get(metric)
+        if entry is None or entry["value"] is None:
+            return None
+        value, low, high = (
+            float("nan") if (number := entry[key]) is None else number for key in ("value", "low", "high")
+        )
+        images, lesions = (int(entry[key] or 0) for key in ("n_images", "n_lesions"))
+        return Interval(value, low, high, images, lesions)
 
 
 _MANIFEST: Final = TypeAdapter(Manifest)

@@ -38,6 +38,10 @@ class OperatingPoint:
     n_malignant: int
     n_benign: int
 
+    def metric(self, name: str) -> str:
+        """Return how "sensitivity" or "specificity" at this threshold is called among the test metrics."""
+        return f"{name} (val target {self.target_sensitivity:.2f})"
+
 
 def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     """Return probabilities, float64, for logits of shape (..., 7) divided by a temperature."""

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from core.data.facts import Facts, encode_facts
+from core.evaluate.intervals import Interval
 from core.explain.evidence import Evidence
 from core.labels import CODES
 from core.models.checkpoint import Checkpoint
@@ -41,6 +42,7 @@ class Prediction:
 
     logits: (7,). probabilities: (7,), calibrated. malignancy: the summed probability of the malignant
     diagnoses. above_threshold: whether malignancy is at or above the operating point's threshold.
+    sensitivity, specificity: of that threshold on the checkpoint's test split; None where nobody measured.
     """
 
     checkpoint: str
@@ -50,6 +52,8 @@ class Prediction:
     malignancy: float
     operating_point: OperatingPoint
     above_threshold: bool
+    sensitivity: Interval | None
+    specificity: Interval | None
     evidence: Evidence
     seen: np.ndarray
     unknown: Verdict
@@ -110,6 +114,8 @@ def answer(
         malignancy=score,
         operating_point=point,
         above_threshold=score >= point.threshold,
+        sensitivity=manifest.tested(point.metric("sensitivity")),
+        specificity=manifest.tested(point.metric("specificity")),
         evidence=evidence,
         seen=looked.seen,
         unknown=looked.unknown,

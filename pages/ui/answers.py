@@ -70,9 +70,7 @@ def _draw_risk(prediction: "Prediction", reader: Reader) -> None:
         config=charts.CONFIG,
         alt=statement.body,
     )
-    st.caption(
-        words.operating_point(point.sensitivity, point.specificity, point.n_malignant, point.n_benign, reader)
-    )
+    st.caption(words.operating_point(point, prediction.sensitivity, prediction.specificity, reader))
 
 
 def _draw_probabilities(prediction: "Prediction", reader: Reader) -> None:

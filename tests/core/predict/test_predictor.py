@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import astuple, replace
 
 import numpy as np
 import pytest
@@ -81,8 +82,6 @@ def test_a_prediction_is_what_the_network_answers_to_that_picture(checkpoint, lo
 
 @pytest.mark.parametrize(("offset", "above"), [(-1e-6, True), (0.0, True), (1e-6, False)])
 def test_at_or_above_the_threshold_is_suspicious(offset, above, checkpoint, looked):
-    from dataclasses import replace
-
     score = answer(checkpoint, looked, PATIENT).malignancy
     point = replace(checkpoint.manifest.operating_points[0], name="own", threshold=score + offset)
     moved = replace(checkpoint, manifest=replace(checkpoint.manifest, operating_points=(point,)))
@@ -211,3 +210,16 @@ def test_blank_and_foreign_pictures_are_unknown_with_the_reason(strange, reason,
     verdict = answer(checkpoint, look(checkpoint, strange), PATIENT).unknown
     assert not verdict.known
     assert reason in " ".join(verdict.reasons)
+
+
+def test_a_prediction_carries_what_its_threshold_was_worth_on_the_test_split(checkpoint, looked):
+    assert answer(checkpoint, looked, PATIENT).sensitivity is None
+    point = checkpoint.manifest.operating_point(DEFAULT_OPERATING_POINT)
+    entry = {"value": 0.8, "low": None, "high": 0.9, "n_images": 20, "n_lesions": 15}
+    undefined = entry | {"value": None}
+    measured = {point.metric("sensitivity"): entry, point.metric("specificity"): undefined}
+    tested = replace(checkpoint, manifest=replace(checkpoint.manifest, metrics=measured))
+    prediction = answer(tested, looked, PATIENT)
+    assert prediction.specificity is None
+    assert prediction.sensitivity is not None
+    np.testing.assert_equal(astuple(prediction.sensitivity), (0.8, np.nan, 0.9, 20, 15))
