@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core.data.summary import UNITS
-from pages.ui import frame
+from pages.ui import frame, inputs
 from pages.ui.explore import datasets, filtering, overview, views
 from pages.ui.explore.explored import Explored
 
@@ -11,12 +11,14 @@ reader = frame.page("Explore")
 
 with st.container(horizontal=True, vertical_alignment="bottom"):
     dataset = datasets.choose()
+    if dataset.folder is not None and dataset.has_pictures:
+        inputs.offer_dataset(dataset.folder, synthetic=dataset.kind == "synthetic")
     unit = st.segmented_control(
         "Count", UNITS, default="images", required=True, key="unit", bind="query-params"
     )
 
 selection = filtering.read(dataset.table)
-explored = Explored(dataset, selection, selection.choose(dataset.table), unit or "images", reader)
+explored = Explored(dataset, selection, selection.choose(dataset.table), unit, reader)
 overview.draw(explored)
 filtering.draw_chips(selection)
 

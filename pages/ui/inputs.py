@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +22,7 @@ from pages.ui import cache, notices
 UNKNOWN: Final = "unknown"
 SUFFIXES: Final = ("jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif")
 _MAX_SEED: Final = 999
+_OFFERED: Final = "offered_dataset"
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,18 @@ class Asked:
     alt: str
     notes: tuple[str, ...] = ()
     synthetic: bool = False
+
+
+def offer_dataset(folder: Path, *, synthetic: bool) -> None:
+    """Let this person pick pictures of a dataset folder on the Predict page, instead of the configured one.
+
+    synthetic: whether a program drew its pictures.
+    """
+    st.session_state[_OFFERED] = (folder, synthetic)
+
+
+def _offered() -> tuple[Path | None, bool]:
+    return st.session_state.get(_OFFERED, (settings().data_dir, False))
 
 
 def choose_source() -> str:
@@ -101,9 +114,13 @@ def _drawing() -> Asked:
     alt = f"Synthetic drawing in the style of {name}"
     asked = Asked(pixels, f"drawing:{kind}:{seed}", alt, synthetic=True)
     st.image(pixels, width="stretch", alt=alt)
+    _say_synthetic()
+    return asked
+
+
+def _say_synthetic() -> None:
     st.badge("synthetic", icon=":material/draw:", color="violet")
     st.caption(words.SYNTHETIC)
-    return asked
 
 
 def _upload() -> Asked | None:
@@ -129,7 +146,7 @@ def _camera() -> Asked | None:
 
 
 def _dataset_image() -> Asked | None:
-    folder = settings().data_dir
+    folder, synthetic = _offered()
     if folder is None:
         st.info(
             "There is no local dataset. Start the app with `LESIONLENS_DATA=path/to/HAM10000` to pick one.",
@@ -160,8 +177,11 @@ def _dataset_image() -> Asked | None:
         raise PictureError(f"{folder.name} has no picture with the id {wanted!r}; see the example.")
     row = matching.iloc[0]
     asked = _read_file(Path(row["image_path"]), name=str(row["image_id"]))
-    _show(asked, alt=f"Image {row['image_id']} of the local dataset")
+    asked = replace(asked, synthetic=synthetic)
+    _show(asked, alt=f"Image {row['image_id']} of the dataset in {folder.name}")
     facts = _recorded(row)
+    if synthetic:
+        _say_synthetic()
     st.caption(
         f"{notices.plain(str(row['image_id']))}, recorded as **{BY_CODE[row['dx']].name}** "
         f"({notices.plain(str(row['dx_type']))}). A model trained on this dataset may "

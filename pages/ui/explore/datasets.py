@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
@@ -118,7 +119,7 @@ def _got() -> Iterator[Offer]:
     for folder in folders:
         if folder.is_dir() and not folder.name.startswith("."):
             name = f"{folder.name}, fetched"
-            yield Offer(name, lambda name=name, folder=folder: _opened(name, "got", folder))
+            yield Offer(name, partial(_opened, name, "got", folder))
 
 
 def _facts() -> Iterator[Offer]:

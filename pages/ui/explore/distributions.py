@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from core.data.facets import COLUMNS, TITLES, Facets
+from core.data.facets import COLUMNS, TITLES, UNKNOWN, Facets
 from core.data.selection import AGES, Selection
 from core.data.summary import SUMMARIES, Finding, balance_plan, count, crosstab, summarise
 from core.labels import INDEX
@@ -154,7 +154,7 @@ def _draw_missing(explored: Explored, found: Findings) -> None:
 
 def _pick_missing(picked: dict[str, Any]) -> None:
     if (column := str(picked.get("value"))) in COLUMNS:
-        filtering.toggle(column, figures.UNKNOWN)
+        filtering.toggle(column, UNKNOWN)
 
 
 def _draw_ages(explored: Explored, found: Findings) -> None:
@@ -187,7 +187,7 @@ def _pick_age(picked: dict[str, Any]) -> None:
 def _draw_sites(explored: Explored, found: Findings, whole: Findings) -> None:
     finding = found["site"]
     with _card(SUMMARIES["site"].title, finding.n, explored.unit):
-        left, right = st.columns([1, 1], gap="large", vertical_alignment="center")
+        left, right = st.columns([6, 5], gap="medium", vertical_alignment="center")
         with left:
             figures.draw(
                 figures.body(finding.table, explored.selection, unit=explored.unit, n=finding.n),

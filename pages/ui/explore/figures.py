@@ -105,7 +105,7 @@ def bars(
                 "words": f"{name}: {count:,} of {n:,} {unit}, {percent(share)}",
             }
         )
-    return {"kind": "bars", "rows": rows, "clickable": True, "line": None, "longest": longest}
+    return {"kind": "bars", "rows": rows, "line": None, "longest": longest}
 
 
 def with_line(data: Data, share: float, words: str) -> Data:
@@ -116,24 +116,24 @@ def with_line(data: Data, share: float, words: str) -> Data:
 def missing(table: pd.DataFrame, unit: Unit, n: int, selection: Selection) -> Data:
     """Return bars of what is not known; see `summary.missing` for the table."""
     rows = []
-    for row in table.itertuples(index=False):
-        column = str(row.column)
+    counts, shares = table["count"].to_numpy(), table["share"].to_numpy(dtype=np.float64)
+    for column, title, count, share in zip(table["column"], table["title"], counts, shares, strict=True):
         rows.append(
             {
-                "value": column,
-                "name": row.title,
-                "number": f"{row.count:,}",
-                "share": percent(row.share),
-                "length": float(np.nan_to_num(row.share)),
+                "value": str(column),
+                "name": str(title),
+                "number": f"{count:,}",
+                "share": percent(share),
+                "length": float(np.nan_to_num(share)),
                 "ghost": None,
                 "colour": theme.colour("orangeColor"),
-                "picked": UNKNOWN in selection.choices.get(column, ()),
+                "picked": UNKNOWN in selection.choices.get(str(column), ()),
                 "dim": False,
-                "warns": row.count > 0,
-                "words": f"{row.title} unknown: {row.count:,} of {n:,} {unit}, {percent(row.share)}",
+                "warns": bool(count),
+                "words": f"{title} unknown: {count:,} of {n:,} {unit}, {percent(share)}",
             }
         )
-    return {"kind": "bars", "rows": rows, "clickable": True, "line": None}
+    return {"kind": "bars", "rows": rows, "line": None}
 
 
 def age_counts(facets: Facets, unit: Unit, bins: int) -> np.ndarray:
@@ -322,7 +322,13 @@ def cross(
     return {
         "kind": "cross",
         "columns": [
-            {"value": value, "name": name_of(column, value), "warns": value == UNKNOWN} for value in names
+            # The mark of the malignant stays beside its name where a heading wraps.
+            {
+                "value": value,
+                "name": name_of(column, value).replace("▲ ", f"▲{NBSP}"),
+                "warns": value == UNKNOWN,
+            }
+            for value in names
         ],
         "rows": rows,
     }

@@ -3,7 +3,6 @@
 Who wants another filter calls `put`, in a callback: `put(current().only("dx", ["mel"]))`.
 """
 
-from collections.abc import Mapping
 from typing import Final
 
 import pandas as pd
@@ -64,8 +63,8 @@ def toggle_cell(row_column: str, row: str, column: str, value: str) -> None:
 
 def is_cell(selection: Selection, row_column: str, row: str, column: str, value: str) -> bool:
     """Return whether exactly this cell of a cross table is chosen."""
-    chosen: Mapping[str, frozenset[str]] = selection.choices
-    return chosen.get(row_column) == {row} and chosen.get(column) == {value}
+    chosen = (selection.choices.get(row_column), selection.choices.get(column))
+    return chosen == (frozenset({row}), frozenset({value}))
 
 
 def draw_chips(selection: Selection) -> None:

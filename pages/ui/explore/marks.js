@@ -45,36 +45,33 @@ function bars(root, data, pick) {
       const one = make("button", "bar")
       one.type = "button"
       one.append(make("span", "name"), make("span", "number"), make("span", "share"), make("span", "track"))
-      one.lastChild.append(make("span", "length"), make("span", "ghost"))
+      one.lastChild.append(make("span", "length"), make("span", "ghost"), make("span", "line"))
       return one
     })
     const [name, number, share, track] = button.children
     name.textContent = row.name
     number.textContent = row.number
     share.textContent = row.share
-    const [length, ghost] = track.children
+    const [length, ghost, line] = track.children
     length.style.width = `${100 * row.length}%`
     length.style.setProperty("--colour", row.colour)
     ghost.hidden = row.ghost === null
     ghost.style.left = `${100 * (row.ghost ?? 0)}%`
+    // A dash a row: a line in one piece would run through the numbers.
+    line.hidden = !data.line
+    line.style.left = `${100 * (data.line?.at ?? 0)}%`
     button.classList.toggle("dim", row.dim)
     button.classList.toggle("picked", row.picked)
     button.classList.toggle("warns", row.warns)
-    button.disabled = !data.clickable
     pressable(button, { words: row.words, pressed: row.picked, pick: () => pick({ value: row.value }) })
-    if (!data.clickable) button.removeAttribute("aria-pressed")
     return button
   })
   list.replaceChildren(...rows)
-  const parts = [list]
-  if (data.line) {
-    const line = keep("line", () => make("div", "line"))
-    line.replaceChildren(make("span", "", data.line.words))
-    line.style.left = `${100 * data.line.at}%`
-    list.append(line)
-    list.classList.add("lined")
-  } else list.classList.remove("lined")
-  return parts
+  if (!data.line) return [list]
+  const words = keep("line words", () => make("div", "line-words"))
+  words.replaceChildren(make("span", "", data.line.words))
+  words.style.setProperty("--at", `${100 * data.line.at}%`)
+  return [list, words]
 }
 
 // A stepped outline of the shares of a row, in a box as wide as there are bins and 1 high.
@@ -225,6 +222,7 @@ function cross(root, data, pick) {
   const keep = keeper(root)
   const frame = keep("frame", () => make("div", "cross"))
   const table = make("table")
+  table.style.minWidth = `${9.5 + 3.4 * data.columns.length}rem`
   const caption = make("caption", "unseen", data.label)
   const head = make("tr")
   head.append(make("td"))

@@ -7,7 +7,7 @@ drawn twice, the second time mirrored.
 import re
 from typing import Final
 
-BOX: Final = "0 0 440 452"
+BOX: Final = "22 0 396 452"
 FRONT_X: Final = 118
 BACK_X: Final = 322
 CAPTIONS: Final = (("front", FRONT_X), ("back", BACK_X), ("palms and soles", 220))

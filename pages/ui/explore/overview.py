@@ -15,20 +15,18 @@ def draw(explored: Explored) -> None:
     table, chosen = explored.dataset.table, explored.chosen
     malignant = chosen[chosen["dx"].isin(_MALIGNANT)]
     with st.grid(4, min_column_width=150):
-        _metric("Images", size(chosen, "images"), size(table, "images"), "images")
-        _metric("Lesions", size(chosen, "lesions"), size(table, "lesions"), "lesions")
-        _metric(f"Malignant {explored.unit}", size(malignant, explored.unit), size(chosen, explored.unit),
-                f"chosen {explored.unit}")  # fmt: skip
-        pictured = int(chosen["image_path"].notna().sum())
-        _metric("With a picture here", pictured, len(chosen), "chosen images")
+        _metric("Images", size(chosen, "images"), size(table, "images"))
+        _metric("Lesions", size(chosen, "lesions"), size(table, "lesions"))
+        _metric(f"Malignant {explored.unit}", size(malignant, explored.unit), size(chosen, explored.unit))
+        _metric("With a picture here", int(chosen["image_path"].notna().sum()), len(chosen))
 
 
-def _metric(title: str, part: int, whole: int, of: str) -> None:
+def _metric(title: str, part: int, whole: int) -> None:
     share = figures.percent(part / whole if whole else float("nan"))
     st.metric(
         title,
         f"{part:,}",
-        f"{share} of {whole:,} {of}",
+        f"{share} of {whole:,}",
         delta_color="off",
         delta_arrow="off",
         border=True,

@@ -1,18 +1,20 @@
 """The chosen rows as a table, page by page, and as a file."""
 
 import io
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import pandas as pd
 import streamlit as st
 
-from core.data.facets import TITLES
+from core.data.facets import TITLES, label_of
 from core.words import short_name
 from pages.ui.explore.explored import Explored
 
 ROWS_A_PAGE: Final = 200
 _SHOWN: Final = ("image_id", "lesion_id", "dx", "dx_type", "age_years", "sex", "site", "split", "source")
-_TITLES: Final = {"image_id": "Image", "lesion_id": "Lesion", "age_years": "Age"} | TITLES
+_TITLES: Final = {"image_id": "Image", "lesion_id": "Lesion", "age_years": "Age", **TITLES}
 
 
 def draw(explored: Explored) -> None:
@@ -22,9 +24,9 @@ def draw(explored: Explored) -> None:
         columns = _columns(explored)
         with st.container(horizontal=True, vertical_alignment="bottom"):
             by = st.selectbox(
-                "Sort by", columns, format_func=_TITLES.__getitem__, key="explore_sort", width=190
+                "Sort by", columns, format_func=_TITLES.__getitem__, key="explore_rows_sort", width=190
             )
-            falling = st.toggle("Largest first", key="explore_sort_falling")
+            falling = st.toggle("Largest first", key="explore_rows_falling")
             pages = max(1, -(-len(explored.chosen) // ROWS_A_PAGE))
             page = st.number_input(f"Page of {pages:,}", 1, pages, 1, key="explore_rows_page", width=130)
             st.space("stretch")
@@ -41,7 +43,7 @@ def draw(explored: Explored) -> None:
         first = (page - 1) * ROWS_A_PAGE
         shown = ordered[columns].iloc[first : first + ROWS_A_PAGE]
         st.dataframe(
-            shown.assign(dx=shown["dx"].map(short_name)),
+            _in_words(shown),
             hide_index=True,
             height=360,
             column_config={column: _TITLES[column] for column in columns},
@@ -52,6 +54,14 @@ def draw(explored: Explored) -> None:
         if explored.dataset.kind == "bundled":
             said += " These are counts written out as rows: they have no ids and no pictures."
         st.caption(said)
+
+
+def _in_words(rows: pd.DataFrame) -> pd.DataFrame:
+    named: dict[str, Callable[[str], str]] = {"dx": short_name}
+    for column in ("dx_type", "split"):
+        named[column] = partial(label_of, column)
+    present = [column for column in named if column in rows]
+    return rows.assign(**{column: rows[column].map(named[column], na_action="ignore") for column in present})
 
 
 def _columns(explored: Explored) -> list[str]:
