@@ -143,7 +143,7 @@ def _draw_facts(explored: Explored, row: pd.Series) -> None:
         st.badge("malignant", icon=":material/warning:", color="red")
     else:
         st.badge("benign", color="gray")
-    st.markdown(f"#### {diagnosis.name}")
+    st.markdown(f"### {diagnosis.name}")
     if explored.reader.name == "patient":
         st.caption(diagnosis.plain_name)
     age = None if pd.isna(row["age_years"]) else f"{row['age_years']:g} years"
@@ -239,16 +239,17 @@ def _compare_with(image_id: str) -> None:
 
 def _draw_siblings(explored: Explored, row: pd.Series) -> None:
     """Draw the other photos of the lesion, those under another lesion id among them."""
-    groups = _groups(explored.dataset.key, len(explored.dataset.table), explored.dataset.table)
-    rows = explored.dataset.table[groups == groups.loc[row.name]]
+    table = explored.dataset.table
+    groups = _groups(explored.dataset.key, len(table), table)
+    rows = table[groups == groups[table["image_id"] == row["image_id"]].iloc[0]]
     if len(rows) == 1:
         st.caption("The only photo of its lesion.")
         return
     st.markdown(f"**{len(rows)} photos of this lesion**")
     if rows["lesion_id"].duplicated().sum() < len(rows) - 1:
         st.caption(
-            "Some carry another lesion id: they are known duplicates (Abhishek et al., Scientific Data 2025), "
-            "and are kept on one side of every split."
+            "Some carry another lesion id: they are known duplicates (Abhishek et al., Scientific Data "
+            "2025), and are kept on one side of every split."
         )
     tiles.draw(
         [tiles.Group(rows, marked=str(row["image_id"]))],
@@ -283,7 +284,8 @@ def _draw_neighbours(explored: Explored, row: pd.Series) -> None:
     st.markdown("**Looks most alike to the model**")
     st.caption(
         f"One picture each of {len(near)} other lesions, by the features of "
-        f"{notices.plain(found.extractor)}; {same} of {len(near)} have the same diagnosis. In the corner: the cosine between the features."
+        f"{notices.plain(found.extractor)}; {same} of {len(near)} have the same diagnosis. In the corner: "
+        "the cosine between the features."
     )
     notes = {one.image_id: f"{one.likeness:.2f}".replace("-", "−") for one in near}
     tiles.draw(
