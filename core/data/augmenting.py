@@ -241,49 +241,57 @@ class Augmented:
         ]
 
 
+@dataclass(frozen=True)
+class Augmentation:
+    """What is asked for.
+
+    targets: diagnosis -> training pictures it shall have. seed: of the copies.
+    split_seed: of the split whose training part is copied; a recipe's `seed`.
+    size: what every picture is brought to; None leaves originals as they are.
+    """
+
+    targets: Mapping[str, int]
+    strength: Strength = field(default_factory=Strength)
+    seed: int = 0
+    split_seed: int = 0
+    size: Size | None = None
+
+
 def augment_dataset(
     source: Path,
     out: Path,
+    asked: Augmentation,
     *,
-    targets: Mapping[str, int],
-    split_seed: int = 0,
-    strength: Strength | None = None,
-    seed: int = 0,
-    size: Size | None = None,
     layout: str | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Augmented:
     """Write a dataset with augmented copies of training pictures: originals, copies, one table, its split.
 
-    split_seed: of the split whose training part is copied; a recipe's `seed`.
-    seed: of the copies. size: what every picture is brought to; None leaves originals as they are.
-
     Raises:
         DataError: the dataset cannot be read, a target cannot be met, or the folder cannot be written.
     """
-    strength = strength or Strength()
     table = read_dataset(source, layout).sort_values("image_id", ignore_index=True)
-    split = Split.of(table, seed=split_seed)
-    plan = plan_copies(
-        table, split.of_images(table["image_id"]), targets=targets, strength=strength, seed=seed
-    )
+    parts = Split.of(table, seed=asked.split_seed).of_images(table["image_id"])
+    plan = plan_copies(table, parts, targets=asked.targets, strength=asked.strength, seed=asked.seed)
     work = {
         "command": "augment",
         "source": str(source.resolve()),
         "data": fingerprint(table),
-        "targets": dict(targets),
-        "split_seed": split_seed,
-        "strength": asdict(strength),
-        "seed": seed,
-        "size": None if size is None else str(size),
+        "targets": dict(asked.targets),
+        "split_seed": asked.split_seed,
+        "strength": asdict(asked.strength),
+        "seed": asked.seed,
+        "size": None if asked.size is None else str(asked.size),
     }
     folder = OutputFolder(out, work=work, inputs=[source])
     if (done := folder.finished) is not None:
         return Augmented(**(done | {"unreadable": tuple(done["unreadable"])}))
     whole = _with_copies(table, plan)
-    names = picture_names(whole, suffix=None if size is None else ".jpg").where(whole["image_path"].notna())
-    tasks = _tasks(whole, names, plan, size)
+    names = picture_names(whole, suffix=None if asked.size is None else ".jpg").where(
+        whole["image_path"].notna()
+    )
+    tasks = _tasks(whole, names, plan, asked.size)
     failures = folder.write_pictures(tasks, workers=workers, progress=progress)
     kept, unreadable = without_broken(whole, names, failures)
     # A copy is nothing without its picture.
@@ -292,7 +300,7 @@ def augment_dataset(
         reason for reason in unreadable if reason.partition(":")[0] not in set(kept["image_id"][gone])
     )
     kept = kept[~gone].reset_index(drop=True)
-    after = Split.of(kept, seed=split_seed)
+    after = Split.of(kept, seed=asked.split_seed)
     result = Augmented(
         images=len(kept),
         copies=int(originals_of(kept).notna().sum()),

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-
 from core.data.readers import Listing, list_folder, read_dataset
 from core.data.writing import (
     OutputFolder,

@@ -193,7 +193,7 @@ def _join_by_name(parts: Sequence[Part], lesions: _Lesions) -> None:
 def _distinct_pictures(
     parts: Sequence[Part], lesions: _Lesions, same_picture: SamePicture, report: Report
 ) -> pd.DataFrame:
-    """Return the rows of all parts, each picture once and each image id once; lesions are joined on the way."""
+    """Return the rows of all parts, each picture and each image id once; lesions are joined on the way."""
     names = [part.name for part in parts]
     # Image id in one case -> the dataset, the lesion and the file of its first bearer.
     taken: dict[str, tuple[int, str, object]] = {}

@@ -81,7 +81,10 @@ def _whole(pixels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Resized:
-    """What became of the pictures. unreadable: one sentence for each that cannot be read; its row stays, without a picture."""
+    """What became of the pictures.
+
+    unreadable: one sentence for each that cannot be read; its row stays, without a picture.
+    """
 
     images: int
     without_picture: int

@@ -6,7 +6,7 @@ make augmented copies (`core.data.augmenting`) and disturb pictures to see how a
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Final, Generic, Literal, TypeVar
 
 import numpy as np
@@ -340,7 +340,7 @@ class Rotation:
 
 
 def rotate(pixels: np.ndarray, parameters: Rotation) -> np.ndarray:
-    """Rotate about the centre: x' = x cos θ - y sin θ, y' = x sin θ + y cos θ, as in the client's document."""
+    """Rotate about the centre: x' = x cos θ - y sin θ, y' = x sin θ + y cos θ (the client's document)."""
     return warp(pixels, Warp(rotate_degrees=parameters.degrees))
 
 
@@ -417,6 +417,22 @@ def light(pixels: np.ndarray, parameters: Light) -> np.ndarray:
     return np.array(image)
 
 
+def spell(parameters: object) -> str:
+    """Return a step's parameters in words, such as "degrees 30"; empty where it has none."""
+    return ", ".join(
+        f"{one.name.replace('_', ' ')} {_spelled(getattr(parameters, one.name))}"
+        for one in fields(parameters)  # type: ignore[arg-type]  # every step's parameters are a dataclass
+    )
+
+
+def _spelled(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return " → ".join(_spelled(one) for one in value)
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
 def _levels(values: np.ndarray) -> np.ndarray:
     return np.clip(values + 0.5, 0, 255).astype(np.uint8)
 
@@ -438,8 +454,8 @@ STEPS: Final[dict[str, Step[Any]]] = {
             "hair_removal",
             "Hair removal",
             "remedy",
-            "Thin dark lines are found and filled from the skin beside them; a coarse pigment network can lose "
-            "lines with the hairs.",
+            "Thin dark lines are found and filled from the skin beside them; a coarse pigment network can "
+            "lose lines with the hairs.",
             "after Lee et al. 1997 (DullRazor)",
             HairRemoval(),
             remove_hair,
@@ -484,7 +500,8 @@ STEPS: Final[dict[str, Step[Any]]] = {
             "normalise",
             "Normalise",
             "input",
-            "Each channel minus its mean, over its deviation. Shown with 0 as mid-gray, ±3 as black and white.",
+            "Each channel minus its mean, over its deviation. Shown with 0 as mid-gray and ±3 as black and "
+            "white.",
             "(x / 255 − mean) / std, divided by 255 once",
             Normalising(),
             normalise,

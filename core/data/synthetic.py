@@ -12,9 +12,13 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import pandas as pd
 from PIL import Image, ImageDraw, ImageFilter
 
+from core.data.counts import bundled_counts
 from core.data.facts import SEXES, SITES
+from core.data.writing import Progress, in_processes, save_picture
+from core.errors import DataError
 from core.labels import BY_CODE, CODES, INDEX
 
 # How fast red, green and blue fade per unit of depth; melanin looks brown, blood red to purple.
@@ -26,6 +30,7 @@ SCALE: Final = (240, 226, 200)
 MILKY: Final = (246, 228, 222)
 KERATIN: Final = (92, 62, 42)
 HAIR: Final = (38, 26, 22)
+_CHUNK: Final = 16
 # Skin under a dermatoscope: rosy, peach, pale, warm, tan.
 SKINS: Final = ((231, 172, 172), (234, 180, 158), (222, 196, 196), (226, 184, 160), (208, 160, 132))
 
@@ -387,13 +392,13 @@ def _through_the_lens(canvas: Canvas, light: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Shot:
-    """One row of a synthetic dataset, and which drawing it shows."""
+    """One row of a synthetic dataset, and which drawing it shows, as its lesion's photo of this number."""
 
     image_id: str
     lesion_id: str
     seed: int
     kind: str
-    second: bool
+    photo: int
     dx_type: str
     age: str
     sex: str
@@ -408,23 +413,127 @@ def make_dataset(
     Every third lesion has a second photo, every seventh lacks its age, sex or site, as in the real one.
     Pictures lie in two folders, beside a HAM10000_metadata.csv.
     """
-    parts = [folder / f"HAM10000_images_part_{number}" for number in (1, 2)]
-    for part in parts:
-        part.mkdir(parents=True, exist_ok=True)
     shots = [shot for kind in CODES for shot in _shots(kind, images_per_class, seed)]
-    for number, shot in enumerate(shots):
+    return _write_dataset(folder, shots, size_px, workers=1, progress=None)
+
+
+def draw_dataset(
+    folder: Path,
+    *,
+    images: int,
+    seed: int,
+    size_px: tuple[int, int] = (225, 300),
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Write a synthetic dataset with HAM10000's columns and proportions, and return its folder.
+
+    Diagnoses come in HAM10000's shares, at least one image each. Lesions are drawn from its table of counts,
+    so how the diagnosis was made, age, sex, site and the number of photos go together as they do there.
+    Pictures that are there already are kept, so a stopped call goes on.
+
+    workers: processes; None is one a processor.
+
+    Raises:
+        DataError: fewer images than diagnoses, or the folder cannot be written.
+    """
+    if images < len(CODES):
+        raise DataError(f"{images} synthetic images are too few; expected {len(CODES)} or more.")
+    return _write_dataset(
+        folder, _proportional_shots(images, seed), size_px, workers=workers, progress=progress
+    )
+
+
+def _write_dataset(
+    folder: Path,
+    shots: list[_Shot],
+    size_px: tuple[int, int],
+    *,
+    workers: int | None,
+    progress: Progress | None,
+) -> Path:
+    parts = [folder / f"HAM10000_images_part_{number}" for number in (1, 2)]
+    jobs = [(shot, parts[number % 2] / f"{shot.image_id}.jpg", size_px) for number, shot in enumerate(shots)]
+    try:
+        for part in parts:
+            part.mkdir(parents=True, exist_ok=True)
+        lacking = [job for job in jobs if not job[1].exists()]
+        chunks = [lacking[start : start + _CHUNK] for start in range(0, len(lacking), _CHUNK)]
+        done = len(jobs) - len(lacking)
+        for count in in_processes(_draw_chunk, chunks, workers):
+            done += count
+            if progress is not None:
+                progress(done, len(jobs))
+        _write_table(folder / "HAM10000_metadata.csv", shots)
+    except OSError as problem:
+        raise DataError(
+            f"{folder} could not be written ({problem.strerror or problem}). Free some disk space, or choose "
+            "another folder."
+        ) from problem
+    return folder
+
+
+def _draw_chunk(jobs: list[tuple[_Shot, Path, tuple[int, int]]]) -> int:
+    for shot, path, size_px in jobs:
         pixels = draw_lesion(shot.seed, kind=shot.kind, size_px=size_px)
-        picture = Image.fromarray(_second_photo(pixels) if shot.second else pixels)
-        picture.save(parts[number % 2] / f"{shot.image_id}.jpg", quality=90)
+        save_picture(path, _photo(pixels, shot.photo), quality=90)
+    return len(jobs)
+
+
+def _write_table(path: Path, shots: list[_Shot]) -> None:
+    temporary = path.with_name(f"{path.name}.partial")
     # newline="" as the csv module asks: it writes the line ends itself.
-    with (folder / "HAM10000_metadata.csv").open("w", encoding="utf-8", newline="") as file:
+    with temporary.open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(("lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization"))
         rows.writerows(
             (shot.lesion_id, shot.image_id, shot.kind, shot.dx_type, shot.age, shot.sex, shot.site)
             for shot in shots
         )
-    return folder
+    temporary.replace(path)
+
+
+def _proportional_shots(images: int, seed: int) -> list[_Shot]:
+    counts = bundled_counts()
+    of_class = counts.groupby("dx")["images"].sum().reindex(CODES).to_numpy(dtype=float)
+    return [
+        shot
+        for kind, share in zip(CODES, _whole_shares(of_class, images), strict=True)
+        for shot in _counted_shots(kind, counts[counts["dx"] == kind], share, seed)
+    ]
+
+
+def _whole_shares(weights: np.ndarray, total: int) -> list[int]:
+    """Return whole numbers that sum to `total`, at least 1 each, as near to the weights as that allows."""
+    exact = weights / weights.sum() * (total - len(weights)) + 1
+    shares = np.floor(exact).astype(int)
+    for place in np.argsort(shares - exact)[: total - shares.sum()]:
+        shares[place] += 1
+    return [int(share) for share in shares]
+
+
+def _counted_shots(kind: str, counts: pd.DataFrame, images: int, seed: int) -> list[_Shot]:
+    """Return photos of lesions drawn from a table of counts, as many as asked."""
+    rng = np.random.default_rng([seed, INDEX[kind], 1])
+    lesions = counts["lesions"].to_numpy(dtype=float)
+    rows = counts.iloc[rng.choice(len(counts), size=images, p=lesions / lesions.sum())]
+    shots: list[_Shot] = []
+    for lesion, row in enumerate(rows.itertuples(index=False)):
+        for photo in range(min(int(row.images_per_lesion), images - len(shots))):
+            shots.append(
+                _Shot(
+                    image_id=f"SYN_{INDEX[kind]}{len(shots):06d}",
+                    lesion_id=f"SYNL_{INDEX[kind]}{lesion:06d}",
+                    seed=seed * 1_000_003 + lesion,
+                    kind=kind,
+                    photo=photo,
+                    dx_type=row.dx_type if isinstance(row.dx_type, str) else "",
+                    age="" if np.isnan(row.age_years) else f"{row.age_years:.1f}",
+                    sex=row.sex if isinstance(row.sex, str) else "unknown",
+                    site=row.site if isinstance(row.site, str) else "unknown",
+                )
+            )
+    return shots
 
 
 def _shots(kind: str, count: int, seed: int) -> list[_Shot]:
@@ -442,7 +551,7 @@ def _shots(kind: str, count: int, seed: int) -> list[_Shot]:
                     # Seeds far apart, so that datasets of neighbouring seeds share no drawing.
                     seed=seed * 1_000_003 + lesion,
                     kind=kind,
-                    second=photo == 1,
+                    photo=photo,
                     dx_type="histo" if BY_CODE[kind].malignant or lesion % 2 else "follow_up",
                     age=age,
                     sex=sex,
@@ -466,6 +575,9 @@ def _facts(rng: np.random.Generator, lesion: int) -> tuple[str, str, str]:
     return known[0], known[1], known[2]
 
 
-def _second_photo(pixels: np.ndarray) -> np.ndarray:
-    """Return the lesion as photographed once more: turned over, in a little less light."""
-    return (pixels[::-1, ::-1] * np.float32(0.93)).astype(np.uint8)
+def _photo(pixels: np.ndarray, number: int) -> np.ndarray:
+    """Return the lesion's n-th photo: the first as drawn, the others turned over, each in less light."""
+    if not number:
+        return pixels
+    down, right = ((-1, -1), (1, -1), (-1, 1))[(number - 1) % 3]
+    return (pixels[::down, ::right] * np.float32(1 - 0.07 * min(number, 5))).astype(np.uint8)

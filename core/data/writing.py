@@ -12,14 +12,14 @@ was when it is given again. Source folders are only read.
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from hashlib import sha256
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -98,7 +98,8 @@ class OutputFolder:
         before = _read_json(self.path / PROVENANCE_NAME) or _read_json(self.path / UNFINISHED_NAME)
         if before is None and here:
             raise DataError(
-                f"{self.path} holds {here[0]!r} already ({len(here)} entries); choose a new or an empty folder."
+                f"{self.path} holds {here[0]!r} already ({len(here)} entries); "
+                "choose a new or an empty folder."
             )
         if before is not None and before.get("work") != self._work:
             raise DataError(
@@ -133,7 +134,9 @@ class OutputFolder:
             progress(done, len(tasks))
         chunks = [lacking[start : start + _CHUNK] for start in range(0, len(lacking), _CHUNK)]
         try:
-            for count, failed in _run([(self.images, chunk) for chunk in chunks], workers):
+            for count, failed in in_processes(
+                _write_chunk, [(self.images, chunk) for chunk in chunks], workers
+            ):
                 done += count
                 failures |= failed
                 if progress is not None:
@@ -210,26 +213,33 @@ def _size(path: Path) -> int:
         return 0  # It is gone: reading it will say so by name.
 
 
-_Job = tuple[Path, list[Task]]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
-def _run(jobs: Sequence[_Job], workers: int | None) -> Iterable[tuple[int, dict[str, str]]]:
+def in_processes(
+    work: Callable[[Item], Result], items: Sequence[Item], workers: int | None
+) -> Iterator[Result]:
+    """Yield what `work` makes of each item, as it comes, from several processes where that pays.
+
+    work: a function of a module. workers: None is one a processor.
+    """
     workers = workers or os.cpu_count() or 1
-    if workers == 1 or len(jobs) <= 2:
-        yield from map(_write_chunk, jobs)
+    if workers == 1 or len(items) <= 2:
+        yield from map(work, items)
         return
     # Spawned, since forking a process that has torch's threads can deadlock.
-    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn")) as pool:
-        futures: list[Future[tuple[int, dict[str, str]]]] = [pool.submit(_write_chunk, job) for job in jobs]
+    with ProcessPoolExecutor(min(workers, len(items)), mp_context=get_context("spawn")) as pool:
+        futures: list[Future[Result]] = [pool.submit(work, item) for item in items]
         try:
             for future in as_completed(futures):
                 yield future.result()
         finally:
-            # Whoever stops listening (a cancelled job, Ctrl-C) waits for the chunks at work, not for all.
+            # Whoever stops listening (a cancelled job, Ctrl-C) waits for what is at work, not for all.
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _write_chunk(job: _Job) -> tuple[int, dict[str, str]]:
+def _write_chunk(job: tuple[Path, list[Task]]) -> tuple[int, dict[str, str]]:
     folder, tasks = job
     failures = {}
     for task in tasks:
@@ -289,6 +299,6 @@ def _difference(before: object, now: Mapping[str, Any]) -> str:
 
 def _unwritable(path: Path, problem: OSError) -> DataError:
     return DataError(
-        f"{path} could not be written ({problem.strerror or problem}). Free some disk space or choose another "
-        "folder; given again, the command goes on where it was."
+        f"{path} could not be written ({problem.strerror or problem}). Free some disk space or choose "
+        "another folder; given again, the command goes on where it was."
     )
