@@ -25,8 +25,12 @@ KEYS: Final = (*COLUMNS, AGES, IMAGES)
 
 _NAMED_CHARACTERS: Final = 200
 _PACKED: Final = "~"
-_MAX_UNPACKED_BYTES: Final = 4 * 2**20
-_NUMBERED: Final = re.compile(r"(.{0,100}?)([0-9]{1,15})", re.DOTALL)
+# An address is written by anyone: a short one must not unpack to what fills the memory.
+_MAX_UNPACKED_BYTES: Final = 8 * 2**20
+_MAX_IMAGES: Final = 200_000
+_MAX_STEM: Final = 100
+_MAX_DIGITS: Final = 15
+_NUMBERED: Final = re.compile(rf"(.{{0,{_MAX_STEM}}}?)([0-9]{{1,{_MAX_DIGITS}}})", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -243,7 +247,7 @@ def _read_images(query: Mapping[str, str], table: pd.DataFrame | None, problems:
     try:
         images = _unpacked(text) if text.startswith(_PACKED) else _unlisted(text)
     except (ValueError, zlib.error):
-        problems.append("The list of picked images in the address is damaged; left out.")
+        problems.append("The list of picked images in the address is damaged or too long; left out.")
         return frozenset()
     known = images if table is None else images.intersection(table["image_id"])
     if strange := sorted(images - known):
@@ -276,11 +280,12 @@ def _packed(images: Iterable[str]) -> str:
 def _unpacked(text: str) -> frozenset[str]:
     body = text.removeprefix(_PACKED)
     packed = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))
-    # An address is written by anyone: what unpacks to more than any dataset's ids is refused.
     unpacking = zlib.decompressobj()
     lines = unpacking.decompress(packed, _MAX_UNPACKED_BYTES).decode().split("\n")
     if not unpacking.eof:
         raise ValueError("the list is cut or too long")
+    if len(lines) > _MAX_IMAGES:
+        raise ValueError("the list is too long")
     names = set()
     stem, width, number = "", 0, 0
     for line in filter(None, lines):
@@ -289,9 +294,11 @@ def _unpacked(text: str) -> frozenset[str]:
         elif line.startswith("#"):
             written, _, digits = line[1:].rpartition(",")
             stem, width, number = unquote(written), int(digits), 0
-            if len(stem) > 100 or width > 15:
+            if len(stem) > _MAX_STEM or not 1 <= width <= _MAX_DIGITS:
                 raise ValueError("no list that was packed here")
-        else:
+        elif width and line.isdecimal():
             number += int(line)
             names.add(f"{stem}{number:0{width}d}")
+        else:
+            raise ValueError("no list that was packed here")
     return frozenset(names)
