@@ -230,7 +230,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.files.sent_bytes += len(content)
 
     def _send_headers(self, status: int, length: int, headers: dict[str, str]) -> None:
-        self.send_response(status)
+        self.send_response_only(status)  # without a Server of its own: some tests say which it is
         for name, value in (headers | self.files.headers | {"Content-Length": str(length)}).items():
             self.send_header(name, value)
         self.end_headers()

@@ -21,7 +21,7 @@ from core.data.getting.order import Order
 from core.data.getting.remote import NO_ROOM, Line
 from core.data.getting.sources import SOURCES, Source
 from core.data.getting.workplace import Workplace, free_bytes
-from core.data.readers import read_dataset
+from core.data.readers import READERS, read_dataset
 from core.errors import GettingError, MetadataError
 from core.jobs import Report
 
@@ -157,7 +157,9 @@ def get(
     if not again and folder.exists():
         raise GettingError(f"{folder} is there, but was not brought by LesionLens. Choose another name.")
     if not accepted:
-        raise GettingError(f"The licence of {source.title} was not accepted. Read it, and say that you do.")
+        raise GettingError(
+            f"The licence of what comes ({source.title}) was not accepted. Read it, and say that you accept it."
+        )
     partial = partial_folder(means.root, name)
     try:
         partial.mkdir(parents=True, exist_ok=True)
@@ -184,6 +186,7 @@ def _bring(source: Source, order: Order, place: Workplace, folder: Path) -> Got:
         shutil.rmtree(place.files, ignore_errors=True)
         place.files.mkdir()
         source.fetch(order, place)
+        _lift(place.files)
         place.report(0, note="Reading its table")
         table = _read(source, place)
         failure.pop_all()
@@ -198,6 +201,18 @@ def _bring(source: Source, order: Order, place: Workplace, folder: Path) -> Got:
     )
 
 
+def _lift(folder: Path) -> None:
+    """Take a dataset out of the one folder that it was packed in, where a reader would not look into it."""
+    while not any(reader.matches(folder) for reader in READERS.values()):
+        match list(folder.iterdir()):
+            case [inner] if inner.is_dir():
+                outer = inner.rename(folder.with_name(f"{folder.name}.inner"))
+                folder.rmdir()
+                outer.rename(folder)
+            case _:
+                return
+
+
 def _read(source: Source, place: Workplace) -> pd.DataFrame:
     try:
         return read_dataset(place.files)
@@ -205,7 +220,7 @@ def _read(source: Source, place: Workplace) -> pd.DataFrame:
         # The next attempt shall not go on with what cannot be read.
         shutil.rmtree(place.downloads, ignore_errors=True)
         raise GettingError(
-            f"What came from {source.title} is no dataset that can be read here, and was thrown away: "
+            f"What was brought ({source.title}) is no dataset that can be read here, and was thrown away: "
             f"{str(problem).replace(str(place.files), 'it')}"
         ) from problem
 

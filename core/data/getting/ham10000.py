@@ -80,7 +80,7 @@ def fetch_dataverse(order: Order, place: Workplace) -> None:
     table, *zips = place.download([_TABLE, *archives], unpacked=unpacked)
     place.copy(table, table.name)
     for archive in zips:
-        place.unpack(archive)
+        place.unpack(archive, into=archive.stem)
 
 
 def fetch_isic(order: Order, place: Workplace) -> None:
@@ -99,8 +99,8 @@ def fetch_isic(order: Order, place: Workplace) -> None:
     # The small ones first: what is wrong with the address or the network shows at once.
     paths = place.download([groupings, truth, pictures], unpacked=pictures.size or 0)
     place.copy(paths[0], groupings.name)
-    place.unpack(paths[1])
-    place.unpack(paths[2])
+    for archive in paths[1:]:
+        place.unpack(archive, into=archive.stem)
     if FACTS in order.extras:
         facts = place.downloads / "isic_archive_facts.csv"
         if not facts.is_file():

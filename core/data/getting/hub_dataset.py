@@ -51,7 +51,7 @@ def fetch_hub(order: Order, place: Workplace) -> None:
         if file.rfilename.lower().endswith(".zip"):
             archive = path.with_name(PurePosixPath(file.rfilename).name)
             path.rename(archive)
-            place.unpack(archive)
+            place.unpack(archive, into=file.rfilename[: -len(".zip")])
             archive.rename(path)
         else:
             place.copy(path, file.rfilename)

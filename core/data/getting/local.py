@@ -19,7 +19,7 @@ def fetch_zip(order: Order, place: Workplace) -> None:
     archive = _path(order.where, "the path of a zip")
     if not archive.is_file():
         raise GettingError(f"There is no file {archive} on the machine that runs LesionLens. Check the path.")
-    place.unpack(archive)
+    place.unpack(archive, into="")
 
 
 def fetch_folder(order: Order, place: Workplace) -> None:

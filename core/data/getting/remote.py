@@ -96,6 +96,13 @@ class Line:
     mirror: str | None = None
     pause_s: float = 2.0
 
+    def __post_init__(self) -> None:
+        """Refuse a mirror that is no address, before anything is asked."""
+        if self.mirror is not None and not re.fullmatch(r"https?://[\w.:-]+(/[^\s?#]*)?", self.mirror):
+            raise GettingError(
+                f"{self.mirror!r} is no address of a mirror; expected one such as https://mirror.example.org/data."
+            )
+
     def through(self, address: str) -> str:
         """Return where an address is really asked."""
         if self.mirror is None:
@@ -382,8 +389,8 @@ _STATUS_WORDS: Final = {
         "{host} has no {name} (status 404). Check the name that was given; if none was, the source has moved "
         "the file: get the dataset from another source of this page."
     ),
-    429: "{host} asks for a pause (status 429: too many requests). Wait {wait}. " + _KEPT,
-    503: "{host} is overloaded or under repair (status 503). Wait {wait}. " + _KEPT,
+    429: "{host} asks for a pause before {name} (status 429: too many requests). Wait {wait}. " + _KEPT,
+    503: "{host} is overloaded or under repair (status 503) and did not give {name}. Wait {wait}. " + _KEPT,
 }
 _SILENT_WORDS: Final = (
     "{host} gave no sign of life for {silence} s while {name} was asked for. Check the network. " + _KEPT

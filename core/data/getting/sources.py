@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from core import words
-from core.data.getting import ham10000, hub_dataset, kaggle, local
+from core.data.getting import ham10000, kaggle, local
 from core.data.getting.order import Order
 from core.data.getting.workplace import Workplace
 
@@ -81,6 +81,13 @@ HAM10000_LICENCE: Final = Licence(
 )
 
 
+def _fetch_hub(order: Order, place: Workplace) -> None:
+    # Its client takes a second to import, which the page shall not wait for.
+    from core.data.getting.hub_dataset import fetch_hub
+
+    fetch_hub(order, place)
+
+
 def _slug(text: str, ending: str = "") -> str:
     """Return a folder's name for what a person typed: its last part, in plain characters."""
     last = text.strip().strip("\"'").rstrip("/\\").replace("\\", "/").rpartition("/")[2].removesuffix(ending)
@@ -145,7 +152,7 @@ SOURCES: Final = {
             None,
             None,
             lambda order: _slug(order.where.partition("@")[0].strip().replace("/", "--")),
-            hub_dataset.fetch_hub,
+            _fetch_hub,
             where=Field("Repository", "owner/name or owner/name@revision", "Pinned to its commit."),
             key=Field(
                 "Access token", "hf_...", "For private and gated ones. Used once, never stored, never logged."

@@ -70,11 +70,11 @@ class Workplace:
                 "larger disk."
             )
 
-    def unpack(self, archive: Path) -> None:
-        """Unpack a zip into a folder of its name."""
+    def unpack(self, archive: Path, *, into: str) -> None:
+        """Unpack a zip into a folder of the dataset."""
         try:
             self.check_room(unpacked_bytes(archive))
-            unpacked = unpack(archive, self.files / archive.stem, report=self.report)
+            unpacked = unpack(archive, self.files / into, report=self.report)
         except BadZip:
             # The next attempt shall not go on with what cannot be unpacked; a zip of the person's own stays.
             if archive.is_relative_to(self.downloads):

@@ -32,12 +32,13 @@ def draw(explored: Explored) -> None:  # noqa: ARG001 -- what is explored now ha
         )
         return
     source = _choose_source()
-    left, right = st.columns([3, 2], gap="large")
+    left, right = st.columns(2, gap="large")
+    with left:
+        order, mirror = _ask_order(source)
     with right:
         accepted = _ask_licence(source)
-    with left:
-        order, line = _ask_order(source)
-        _draw_start(source, order, line, root, accepted=accepted)
+    # Below both: on a phone the licence comes before the button.
+    _draw_start(source, order, mirror, root, accepted=accepted)
 
 
 def _choose_source() -> getting.Source:
@@ -74,7 +75,7 @@ def _ask_licence(source: getting.Source) -> bool:
         return st.checkbox(words, key=f"explore_accepted_{source.name}")
 
 
-def _ask_order(source: getting.Source) -> tuple[getting.Order, getting.Line]:
+def _ask_order(source: getting.Source) -> tuple[getting.Order, str | None]:
     """Ask for what a source needs; a key is forgotten as soon as it is used."""
     st.markdown(notices.plain(source.about))
     if (job := jobs.find(JOB)) is not None and job.state == "running":
@@ -102,12 +103,12 @@ def _ask_order(source: getting.Source) -> tuple[getting.Order, getting.Line]:
         for extra in source.extras
         if st.checkbox(extra.label, value=extra.wanted, key=f"explore_extra_{extra.name}")
     )
-    return getting.Order(where, key or None, extras), _ask_line(source)
+    return getting.Order(where, key or None, extras), _ask_mirror(source)
 
 
-def _ask_line(source: getting.Source) -> getting.Line:
+def _ask_mirror(source: getting.Source) -> str | None:
     if source.where is not None:  # these have an address of their own, or none
-        return getting.Line()
+        return None
     with st.expander("Behind a firewall", icon=":material/router:"):
         mirror = st.text_input(
             "Address of a mirror",
@@ -115,11 +116,11 @@ def _ask_line(source: getting.Source) -> getting.Line:
             help="Asked for mirror/host/path: the folders that `wget --force-directories` makes.",
             key="explore_get_mirror",
         ).strip()
-    return getting.Line(mirror=mirror or None)
+    return mirror or None
 
 
 def _draw_start(
-    source: getting.Source, order: getting.Order, line: getting.Line, root: Path, *, accepted: bool
+    source: getting.Source, order: getting.Order, mirror: str | None, root: Path, *, accepted: bool
 ) -> None:
     name = source.folder(order)
     about = _room(source, root)
@@ -130,7 +131,7 @@ def _draw_start(
         job_panel.draw(
             JOB,
             f"Getting {name}",
-            _work(source, order, line, root),
+            _work(source, order, mirror, root),
             button="Get it",
             about=about,
         )
@@ -153,13 +154,13 @@ def _room(source: getting.Source, root: Path) -> str:
 
 
 def _work(
-    source: getting.Source, order: getting.Order, line: getting.Line, root: Path
+    source: getting.Source, order: getting.Order, mirror: str | None, root: Path
 ) -> Callable[[jobs.Report], getting.Got]:
     # The job is remembered, with its work; the order with its key leaves it when the work begins.
     held = [order]
 
     def work(report: jobs.Report) -> getting.Got:
-        means = getting.Means(root, report, line)
+        means = getting.Means(root, report, getting.Line(mirror=mirror))
         return getting.get(source, held.pop(), means, accepted=True)
 
     return work
