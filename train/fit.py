@@ -18,6 +18,7 @@ from core.data.preprocessing import Preprocessing
 from core.data.readers import read_dataset
 from core.data.splits import Split
 from core.errors import RecipeError, RunError
+from core.heap import keep_large_blocks
 from core.labels import INDEX
 from core.models.network import AdditiveNetwork, build_network
 from core.models.registry import MODELS, ModelSpec
@@ -76,6 +77,7 @@ class Plan:
 def make_accelerator(recipe: Recipe) -> Accelerator:
     """Return the Accelerator of a run: the GPU where there is one, else the CPU; several under torchrun."""
     cpu = not torch.cuda.is_available()
+    keep_large_blocks()
     PartialState(cpu=cpu)  # before anything else, or two ranks both believe they are rank 0
     precision = "bf16" if recipe.precision == "bf16" else "no"
     return Accelerator(cpu=cpu, mixed_precision=precision)

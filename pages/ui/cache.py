@@ -14,6 +14,7 @@ from core.data.pictures import Picture, read_picture
 from core.data.readers import read_dataset
 from core.data.synthetic import draw_lesion
 from core.evaluate.artifact import Evaluation
+from core.heap import share_heaps
 from core.settings import REPOSITORY
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ def checkpoint(folder: Path, reference: str) -> "Checkpoint":
     """
     from core.models.checkpoint import load_checkpoint
 
+    share_heaps()
     return load_checkpoint(folder, reference=reference)
 
 
