@@ -1,4 +1,4 @@
-"""Zips: what is good comes out as it was, what could do harm is refused by name before anything is written."""
+"""Zips: what is good comes out as it was, what could do harm is refused by name, and nothing is written."""
 
 import io
 import stat
@@ -200,7 +200,7 @@ def test_a_damaged_member_is_named(stored, unpack_it):
 
 def test_progress_says_how_far_it_is_and_can_stop_it(unpack_it):
     seen = []
-    unpack_it(zip_of(GOOD), report=lambda done, total=None, **words: seen.append((done, words["note"])))
+    unpack_it(zip_of(GOOD), report=lambda done, **words: seen.append((done, words["note"])))
     assert seen[0] == (0, "Unpacking pictures.zip, 0%")
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
 

@@ -158,7 +158,7 @@ def get(
         raise GettingError(f"{folder} is there, but was not brought by LesionLens. Choose another name.")
     if not accepted:
         raise GettingError(
-            f"The licence of what comes ({source.title}) was not accepted. Read it, and say that you accept it."
+            f"The licence of what comes ({source.title}) was not accepted. Read it, and say that you do."
         )
     partial = partial_folder(means.root, name)
     try:

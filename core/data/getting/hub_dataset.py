@@ -23,6 +23,10 @@ from core.models.reference import check_repository, check_revision
 from core.settings import settings
 
 MAIN: Final = "main"
+_NO_HUB_WORDS: Final = (
+    "What answers at {address} is not a Hub. Check HF_ENDPOINT, and whether the network asks for a login "
+    "first."
+)
 
 
 def fetch_hub(order: Order, place: Workplace) -> None:
@@ -50,9 +54,12 @@ def fetch_hub(order: Order, place: Workplace) -> None:
     for file, path in zip(siblings, place.download(remotes, unpacked=total), strict=True):
         if file.rfilename.lower().endswith(".zip"):
             archive = path.with_name(PurePosixPath(file.rfilename).name)
-            path.rename(archive)
-            place.unpack(archive, into=file.rfilename[: -len(".zip")])
-            archive.rename(path)
+            path.rename(archive)  # messages name it as its repository does
+            try:
+                place.unpack(archive, into=file.rfilename[: -len(".zip")])
+            finally:
+                if archive.exists():
+                    archive.rename(path)
         else:
             place.copy(path, file.rfilename)
     place.notes.append(f"{repo} at commit {info.sha}.")
@@ -85,10 +92,12 @@ def _ask(repo: str, revision: str, token: str | None, place: Workplace) -> Datas
         raise GettingError(f"Offline mode is on (HF_HUB_OFFLINE). Unset it to get {repo}.") from problem
     except HfHubHTTPError as problem:
         raise GettingError(_refusal(problem, repo, revision)) from problem
-    except (OSError, httpx2.HTTPError, json.JSONDecodeError) as problem:
+    except (OSError, httpx2.HTTPError) as problem:
         raise GettingError(explain(problem, repo, constants.ENDPOINT, line)) from problem
+    except json.JSONDecodeError as problem:
+        raise GettingError(_NO_HUB_WORDS.format(address=constants.ENDPOINT)) from problem
     if not info.sha:
-        raise GettingError(f"What answers at {constants.ENDPOINT} is not a Hub. Check HF_ENDPOINT.")
+        raise GettingError(_NO_HUB_WORDS.format(address=constants.ENDPOINT))
     return info
 
 

@@ -70,7 +70,7 @@ def read_key(text: str | None) -> dict[str, str]:
     elif re.fullmatch(r"[^\s:]+:[^\s:]+", text):
         username, _, key = text.partition(":")
         return {"username": username, "key": key}
-    elif re.fullmatch(r"\S+", text):
+    elif re.fullmatch(r"[^\s:]+", text):
         return {"key": text}
     raise GettingError(
         "What was given is no key of Kaggle; expected a token, username:key, or the content of kaggle.json. "
