@@ -222,7 +222,7 @@ function cross(root, data, pick) {
   const keep = keeper(root)
   const frame = keep("frame", () => make("div", "cross"))
   const table = make("table")
-  table.style.minWidth = `${9.5 + 3.4 * data.columns.length}rem`
+  table.style.minWidth = `${8 + 4.6 * data.columns.length}rem`
   const caption = make("caption", "unseen", data.label)
   const head = make("tr")
   head.append(make("td"))
@@ -232,7 +232,9 @@ function cross(root, data, pick) {
     cell.append(make("span", "", column.name))
     head.append(cell)
   }
-  table.append(caption, head)
+  const widths = make("colgroup")
+  widths.append(make("col", "row-names"))
+  table.append(caption, widths, head)
   for (const row of data.rows) {
     const line = make("tr")
     const name = make("th", row.warns ? "warns" : "", row.name)
