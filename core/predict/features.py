@@ -27,7 +27,7 @@ from core.errors import BrokenCheckpoint, PictureError, StoreError, WeightsError
 from core.models.catalog import MANIFEST_FILE
 from core.models.registry import MODELS
 
-BATCH: Final = 32
+BATCH: Final = 16
 IMAGENET_MODEL: Final = "efficientnet_lite0"
 _IMAGENET_SIZE: Final = 192
 _IMAGENET_STATISTICS: Final = (0.5, 0.5, 0.5)

@@ -87,7 +87,7 @@ class PictureMap {
     this.legend = make("ul", "legend")
     this.said = make("div", "unseen")
     this.said.setAttribute("aria-live", "polite")
-    this.root.replaceChildren(bar, this.field, this.legend, this.said)
+    this.root.replaceChildren(bar, this.legend, this.field, this.said)
     this.choose("look")
   }
 
