@@ -6,6 +6,7 @@ Add a column by adding one line to TITLES and, where its values have an order of
 import weakref
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -88,6 +89,7 @@ class Facets:
     lesions: a number for each row's lesion, below `lesion_count`, shape (N,).
     lesion_count: lesions of the whole table, whichever rows were taken.
     pictured: whether the row has a picture, shape (N,).
+    image_ids: str objects, shape (N,).
     """
 
     columns: Mapping[str, Facet]
@@ -95,6 +97,12 @@ class Facets:
     lesions: np.ndarray
     lesion_count: int
     pictured: np.ndarray
+    image_ids: np.ndarray
+
+    @cached_property
+    def row_of(self) -> dict[str, int]:
+        """The position of each image id; found when first asked for."""
+        return {name: row for row, name in enumerate(self.image_ids)}
 
     @classmethod
     def of(cls, rows: "pd.DataFrame | Facets") -> "Facets":
@@ -124,7 +132,14 @@ class Facets:
         # Positions are found once; picking by them is several times faster than by a mask.
         rows = np.flatnonzero(mask)
         columns = {name: Facet(facet.words, facet.codes[rows]) for name, facet in self.columns.items()}
-        return Facets(columns, self.ages[rows], self.lesions[rows], self.lesion_count, self.pictured[rows])
+        return Facets(
+            columns,
+            self.ages[rows],
+            self.lesions[rows],
+            self.lesion_count,
+            self.pictured[rows],
+            self.image_ids[rows],
+        )
 
     def __len__(self) -> int:
         return len(self.ages)
@@ -142,7 +157,14 @@ def _facets(table: pd.DataFrame) -> Facets:
         for name in COLUMNS
     }
     pictured = table["image_path"].notna().to_numpy(dtype=bool) if "image_path" in table else np.False_
-    return Facets(columns, ages, lesions, len(names), np.broadcast_to(pictured, len(table)))
+    return Facets(
+        columns,
+        ages,
+        lesions,
+        len(names),
+        np.broadcast_to(pictured, len(table)),
+        table["image_id"].to_numpy(dtype=object),
+    )
 
 
 def _facet(name: str, column: pd.Series | None, length: int) -> Facet:

@@ -108,7 +108,9 @@ class Selection:
         if self.ages is not None and AGES not in aside:
             fits &= (facets.ages >= self.ages[0]) & (facets.ages <= self.ages[1])
         if self.images is not None and IMAGES not in aside:
-            fits &= table["image_id"].isin(self.images).to_numpy(dtype=bool)
+            picked = np.zeros(len(table), dtype=bool)
+            picked[[facets.row_of[name] for name in self.images if name in facets.row_of]] = True
+            fits &= picked
         return fits
 
     def choose(self, table: pd.DataFrame, *, but: str | Collection[str] = ()) -> pd.DataFrame:
@@ -249,7 +251,8 @@ def _read_images(query: Mapping[str, str], table: pd.DataFrame | None, problems:
     except (ValueError, zlib.error):
         problems.append("The list of picked images in the address is damaged or too long; left out.")
         return frozenset()
-    known = images if table is None else images.intersection(table["image_id"])
+    row_of = None if table is None else Facets.of(table).row_of
+    known = images if row_of is None else frozenset(name for name in images if name in row_of)
     if strange := sorted(images - known):
         problems.append(f"Image {_named(strange)} is not in this dataset; left out.")
     return known

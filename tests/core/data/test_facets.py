@@ -98,6 +98,8 @@ def test_taken_rows_keep_values_numbers_and_lesions_of_the_whole(table):
         np.testing.assert_array_equal(taken.columns[column].codes, whole.columns[column].codes[mask])
     np.testing.assert_array_equal(taken.ages, whole.ages[mask])
     np.testing.assert_array_equal(taken.pictured, whole.pictured[mask])
+    assert [*taken.row_of] == table.loc[mask, "image_id"].tolist()
+    assert [*taken.row_of.values()] == list(range(len(taken)))
 
 
 def test_a_table_is_read_once_and_forgotten_with_it():
