@@ -133,8 +133,14 @@ def _synthetic() -> Iterator[Offer]:
 
 def _any_folder() -> Iterator[Offer]:
     # Whoever sits at this machine may read its folders in any case; nobody else shall learn what lies there.
-    if settings().allow_folders and st.context.ip_address is None:
+    if settings().allow_folders and sits_here():
         yield Offer(ANY_FOLDER, _open_folder)
+
+
+def sits_here() -> bool:
+    """Return whether this page is seen from the machine that serves it. Behind a proxy, it seems so of all."""
+    # Streamlit says None for loopback, but not for IPv4's loopback on a socket that takes both versions.
+    return st.context.ip_address in (None, "::ffff:127.0.0.1")
 
 
 OFFERS: Final[tuple[Callable[[], Iterator[Offer]], ...]] = (
