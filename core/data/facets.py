@@ -32,7 +32,7 @@ TITLES: Final[Mapping[str, str]] = {
 }
 COLUMNS: Final = tuple(TITLES)
 
-# 80 and above is one band of HAM10000 (80 and 85); the last band holds what few people reach.
+# Few people reach the last band, so it is the widest.
 AGE_BAND_YEARS: Final = 10
 _LAST_BAND_YEARS: Final = 90
 AGE_BANDS: Final = (

@@ -274,10 +274,8 @@ def _packed(images: Iterable[str]) -> str:
             last_stem, last_width, last_number = stem, len(digits), 0
         lines.append(str(int(digits) - last_number))
         last_number = int(digits)
-    # Lines end in a line feed, which no id of a validated table contains.
-    return _PACKED + base64.urlsafe_b64encode(zlib.compress("\n".join(lines).encode(), 9)).decode().rstrip(
-        "="
-    )
+    packed = base64.urlsafe_b64encode(zlib.compress("\n".join(lines).encode(), level=9))
+    return _PACKED + packed.decode().rstrip("=")
 
 
 def _unpacked(text: str) -> frozenset[str]:
