@@ -85,7 +85,7 @@ def _ask_order(explored: Explored, *, has_masks: bool) -> tuple[str, bool, bool]
     titles = dict(ORDERS)
     like = picture.like(explored.dataset)
     if like is not None:
-        titles[LIKENESS] = f"Likeness to {like}"
+        titles[LIKENESS] = "Likeness"
     elif st.session_state.get(_SORT) == LIKENESS:
         st.session_state[_SORT] = next(iter(ORDERS))
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
@@ -161,7 +161,10 @@ def _said(explored: Explored, page: Page, likeness: pd.Series | None) -> str:
     if missing:
         said += f" {missing:,} of them have no picture here."
     if likeness is not None:
-        said += " Likeness is the cosine between features, from −1 to 1; photos of one lesion stay together."
+        like = notices.plain(str(picture.like(explored.dataset)))
+        said += (
+            f" Likeness to {like} is the cosine between features, −1 to 1; photos of a lesion stay together."
+        )
     return said
 
 

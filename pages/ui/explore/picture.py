@@ -229,11 +229,13 @@ def _asked_facts(explored: Explored, row: pd.Series) -> dict[str, str]:
 
 
 def _compare_with(image_id: str) -> None:
+    """Turn to the gallery, sorted by likeness to a picture; for callbacks, in the map's dialog too."""
     st.query_params[LIKE] = image_id
-    st.query_params["explore_show"] = "Pictures"
-    st.session_state["explore_show"] = "Pictures"
-    st.session_state["explore_sort"] = "likeness"
-    st.session_state["explore_page"] = 1
+    wanted = {"view": "Gallery", "explore_show": "Pictures", "explore_sort": "likeness", "explore_page": 1}
+    for key, value in wanted.items():
+        # Streamlit warns of a value that is set where there is a default, even if it is the same.
+        if st.session_state.get(key) != value:
+            st.session_state[key] = value
     put(None)
 
 
