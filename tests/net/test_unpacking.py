@@ -201,7 +201,7 @@ def test_a_damaged_member_is_named(stored, unpack_it):
 def test_progress_says_how_far_it_is_and_can_stop_it(unpack_it):
     seen = []
     unpack_it(zip_of(GOOD), report=lambda done, **words: seen.append((done, words["note"])))
-    assert seen[0] == (0, "Unpacking pictures.zip, 0%")
+    assert seen[0] == (0, "Unpacking pictures.zip, 0 %")
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
 
     def stop(done, total=None, **_):
@@ -220,7 +220,7 @@ def test_no_name_whatever_is_written_outside_the_folder(tmp_path_factory, name):
         member.filename = name
         try:
             written.writestr(member, picture(1))
-        except (UnicodeEncodeError, ValueError):
+        except (UnicodeEncodeError, ValueError, IndexError):  # no zip can have such a name
             return
     with suppress(BadZip, OSError):
         unpack(archive, place / "files", report=quiet)

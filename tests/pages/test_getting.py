@@ -191,3 +191,10 @@ def test_a_dataset_got_by_hand_is_found_by_the_picker(open_getting, tmp_path, op
     assert find(root, "clinic") is not None
     assert {path.name for path in Path(root).iterdir()} == {"clinic"}
     assert "clinic, fetched" in open_page("Explore").selectbox(key="dataset").options
+
+
+def test_a_key_that_is_on_this_machine_is_mentioned_and_not_shown(open_getting, monkeypatch):
+    monkeypatch.setenv("KAGGLE_API_TOKEN", "KGAT_of_the_owner")
+    app = open_getting("kaggle")
+    assert "One was found on this machine" in said(app, "caption")
+    assert app.text_input(key="explore_get_key").value == ""

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import IO, Final, cast
 
 from core.data.getting.local import gather
 from core.data.getting.order import Order
@@ -27,8 +27,9 @@ _HANDLE_BYTES: Final = 5_583_000_000
 """About what the archive of HANDLE has; unpacked, it needs as much again."""
 _WORKER: Final = Path(__file__).with_name("kaggle_worker.py")
 _LOOK_S: Final = 0.5
-# Unpacking and asking for a version write nothing for a while.
-_STARTING_S: Final = 30.0
+# The libraries of the process take seconds to import; only then can Kaggle be silent.
+_STARTING_S: Final = 120.0
+_READY_FILE: Final = "ready"
 
 
 def fetch_kaggle(order: Order, place: Workplace) -> None:
@@ -78,10 +79,11 @@ def read_key(text: str | None) -> dict[str, str]:
     )
 
 
-def key_is_here(environment: Mapping[str, str] = os.environ, home: Path | None = None) -> bool:
+def key_is_here(environment: Mapping[str, str] = os.environ) -> bool:
     """Return whether kagglehub will find a key by itself, in the environment or a file of this user."""
-    folder = Path(environment.get("KAGGLE_CONFIG_DIR", (home or Path.home()) / ".kaggle"))
-    tokens = [(home or Path.home()) / ".kaggle" / name for name in ("access_token", "access_token.txt")]
+    home = Path.home() / ".kaggle"
+    folder = Path(environment.get("KAGGLE_CONFIG_DIR", home))
+    tokens = [home / name for name in ("access_token", "access_token.txt")]
     return bool(
         environment.get("KAGGLE_API_TOKEN")
         or (environment.get("KAGGLE_USERNAME") and environment.get("KAGGLE_KEY"))
@@ -92,7 +94,9 @@ def key_is_here(environment: Mapping[str, str] = os.environ, home: Path | None =
 
 def _run(order: dict[str, str], cache: Path, place: Workplace, size: int) -> dict[str, object]:
     """Return the worker's answer; end it when it is silent for too long or shall stop."""
-    environment = os.environ | {"KAGGLEHUB_CACHE": str(cache)}
+    ready = cache / _READY_FILE
+    ready.unlink(missing_ok=True)
+    environment = os.environ | {"KAGGLEHUB_CACHE": str(cache), "LESIONLENS_READY_FILE": str(ready)}
     with subprocess.Popen(  # noqa: S603 -- our own file, nothing of the order in its arguments
         [sys.executable, str(_WORKER)],
         stdin=subprocess.PIPE,
@@ -102,13 +106,10 @@ def _run(order: dict[str, str], cache: Path, place: Workplace, size: int) -> dic
         text=True,
     ) as worker:
         try:
-            assert worker.stdin is not None  # noqa: S101 -- a pipe was asked for
-            with suppress(BrokenPipeError):
-                worker.stdin.write(json.dumps(order))
-                worker.stdin.close()
+            with suppress(BrokenPipeError), cast("IO[str]", worker.stdin) as its_input:
+                json.dump(order, its_input)
             _watch(worker, cache, place, size)
-            assert worker.stdout is not None  # noqa: S101
-            answer = worker.stdout.read()
+            answer = cast("IO[str]", worker.stdout).read()
         finally:
             worker.kill()
     try:
@@ -121,7 +122,7 @@ def _watch(worker: "subprocess.Popen[str]", cache: Path, place: Workplace, size:
     """Report how much is here until the worker ends; raise when nothing more comes."""
     here = _tree_bytes(cache)
     last, seen = here, time.monotonic()
-    allowed = max(place.line.silence_s, _STARTING_S if last == 0 else 0)
+    allowed = _STARTING_S
     while worker.poll() is None:
         time.sleep(_LOOK_S if place.line.silence_s > 2 * _LOOK_S else 0.05)
         now = _tree_bytes(cache)

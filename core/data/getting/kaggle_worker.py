@@ -7,6 +7,7 @@ one line of JSON. It imports nothing of ours: it starts fast, and stands on its 
 import json
 import os
 import sys
+from pathlib import Path
 from typing import TextIO
 
 
@@ -29,6 +30,7 @@ def _download(order: dict[str, str]) -> dict[str, object]:
     import requests
     from kagglehub import config, exceptions
 
+    Path(os.environ["LESIONLENS_READY_FILE"]).write_text("ready", encoding="utf-8")
     kinds: tuple[tuple[type[Exception], str], ...] = (
         (requests.HTTPError, "status"),
         (exceptions.UnauthenticatedError, "status"),

@@ -8,6 +8,7 @@ from core import words
 from core.data.getting import ham10000, kaggle, local
 from core.data.getting.order import Order
 from core.data.getting.workplace import Workplace
+from core.settings import settings
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,16 @@ class Licence:
 
 @dataclass(frozen=True)
 class Field:
-    """Something a source asks for in text. default: what stands there at first."""
+    """Something a source asks for in text.
+
+    default: what stands there at first. is_here: whether this machine has it anyway, so that it may be left.
+    """
 
     label: str
     example: str
     help: str
     default: str = ""
+    is_here: Callable[[], bool] = lambda: False
 
 
 @dataclass(frozen=True)
@@ -142,6 +147,7 @@ SOURCES: Final = {
                 "a token, or username:key",
                 "Used for this one download: never stored, never logged. Without one, KAGGLE_API_TOKEN, "
                 "KAGGLE_USERNAME with KAGGLE_KEY, or ~/.kaggle/kaggle.json is used, if there is any.",
+                is_here=kaggle.key_is_here,
             ),
         ),
         Source(
@@ -155,7 +161,10 @@ SOURCES: Final = {
             _fetch_hub,
             where=Field("Repository", "owner/name or owner/name@revision", "Pinned to its commit."),
             key=Field(
-                "Access token", "hf_...", "For private and gated ones. Used once, never stored, never logged."
+                "Access token",
+                "hf_...",
+                "For private and gated ones. Used once, never stored, never logged.",
+                is_here=lambda: settings().hub_token is not None,
             ),
         ),
         Source(

@@ -78,7 +78,7 @@ def unpack(archive: Path, folder: Path, *, report: Report) -> Unpacked:
         done, no_pictures = 0, []
         for member in judged.wanted:
             # No total: the time left would be told from the download's pace.
-            report(done, unit="bytes", note=f"Unpacking {archive.name}, {done / max(total, 1):.0%}")
+            report(done, unit="bytes", note=f"Unpacking {archive.name}, {100 * done / max(total, 1):.0f} %")
             if not _write(archive, opened, member, folder / _path_of(archive, member)):
                 no_pictures.append(member.filename)
             done += member.file_size

@@ -69,7 +69,8 @@ def _ask_licence(source: getting.Source) -> bool:
             words = "I know its licence and may use it"
         else:
             st.markdown(f"[{licence.name}]({licence.address}). {licence.about}")
-            st.caption(notices.plain(licence.credit))
+            # No caption: the link in it would be too pale.
+            st.markdown(notices.plain(licence.credit))
             st.caption(f"Cite: {notices.plain(licence.cite)}")
             words = f"I have read {licence.name} and accept it"
         return st.checkbox(words, key=f"explore_accepted_{source.name}")
@@ -98,6 +99,8 @@ def _ask_order(source: getting.Source) -> tuple[getting.Order, str | None]:
             autocomplete="off",
             key=_KEY_FIELD,
         )
+        if not key and field.is_here():
+            st.caption(":material/key: One was found on this machine; the field may stay empty.")
     extras = frozenset(
         extra.name
         for extra in source.extras
