@@ -6,7 +6,7 @@
 
 const REACH = 14
 const MODES = {
-  look: { title: "Look", hint: "Hover for the picture, click to open it, drag to move." },
+  look: { title: "Look", hint: "Hover or tap to see a picture, click to open it, drag to move." },
   lasso: { title: "Lasso", hint: "Draw around pictures to filter everything by them." },
   box: { title: "Box", hint: "Drag a box over pictures to filter everything by them." },
 }

@@ -264,7 +264,8 @@ def _draw_words(explored: Explored, found: Features, places: Projected, way: str
         "tells apart is what it learned."
     )
     said = [
-        f"{points.active:,} of {len(points.rows):,} pictures pass the filter; the others are faint.",
+        f"{points.active:,} of {len(points.rows):,} pictures pass the filter"
+        + ("; the others are faint." if points.active < len(points.rows) else "."),
         learned,
         PROJECTIONS[way].about,
     ]

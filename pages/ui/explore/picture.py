@@ -94,19 +94,20 @@ def _draw_steps(image_id: str, order: Sequence[str]) -> None:
         if at is not None:
             st.caption(f"{at + 1:,} of {len(order):,}")
         st.space("stretch")
-        for name, icon, key, target in (
-            ("Previous", ":material/chevron_left:", "Left", before),
-            ("Next", ":material/chevron_right:", "Right", after),
-        ):
-            st.button(
-                name,
-                key=f"explore_{name.lower()}",
-                icon=icon,
-                shortcut=key,
-                disabled=target is None,
-                on_click=put,
-                args=(target,),
-            )
+        with st.container(horizontal=True, gap="small", width="content"):
+            for name, icon, key, target in (
+                ("Previous", ":material/chevron_left:", "Left", before),
+                ("Next", ":material/chevron_right:", "Right", after),
+            ):
+                st.button(
+                    name,
+                    key=f"explore_{name.lower()}",
+                    icon=icon,
+                    shortcut=key,
+                    disabled=target is None,
+                    on_click=put,
+                    args=(target,),
+                )
 
 
 def _draw_large(dataset: Dataset, row: pd.Series) -> None:
@@ -143,7 +144,7 @@ def _draw_facts(explored: Explored, row: pd.Series) -> None:
         st.badge("malignant", icon=":material/warning:", color="red")
     else:
         st.badge("benign", color="gray")
-    st.markdown(f"### {diagnosis.name}")
+    st.subheader(diagnosis.name, anchor=False)
     if explored.reader.name == "patient":
         st.caption(diagnosis.plain_name)
     age = None if pd.isna(row["age_years"]) else f"{row['age_years']:g} years"
