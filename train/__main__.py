@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from core.errors import LesionLensError
+from train import prepare
 from train.display import TerminalDisplay
 from train.recipe import available_recipes
 
@@ -26,6 +27,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+app.add_typer(prepare.app, name="prepare")
 
 # Imports of torch take seconds: each command imports what it runs, so --help answers at once.
 

@@ -9,6 +9,7 @@ import typer
 from core.errors import DataError, MetadataError
 from core.labels import CODES
 from train.display import Counter, TerminalDisplay
+from train.prepare_get import get_dataset
 
 if TYPE_CHECKING:
     from core.data.readers import Labels
@@ -18,6 +19,8 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+
+app.command("get")(get_dataset)
 
 DataOption = Annotated[
     Path | None,
@@ -175,6 +178,22 @@ def split(
         each = ", ".join(f"{code} {count:,}" for code, count in counts.items())
         typer.echo(f"{name:5} {len(mine):6,} images of {mine['group'].nunique():6,} lesions: {each}")
     typer.echo(f"Seed {seed}, hash {divided.hash[:12]}: {out}")
+
+
+@app.command()
+def counts(
+    out: Annotated[Path, typer.Option("--out", help="The CSV to write.")],
+    data: DataOption = None,
+    layout: LayoutOption = None,
+) -> None:
+    """Write a dataset's distributions as counts: facts that may be given away, without pictures or ids."""
+    from core.data.counts import count_facts, write_counts
+    from core.data.readers import read_dataset
+
+    table = read_dataset(data_dir(data), layout)
+    counted = count_facts(table)
+    write_counts(counted, out)
+    typer.echo(f"{len(table):,} images in {len(counted):,} rows of counts: {out}")
 
 
 @app.command()

@@ -288,9 +288,8 @@ def augment_dataset(
     if (done := folder.finished) is not None:
         return Augmented(**(done | {"unreadable": tuple(done["unreadable"])}))
     whole = _with_copies(table, plan)
-    names = picture_names(whole, suffix=None if asked.size is None else ".jpg").where(
-        whole["image_path"].notna()
-    )
+    suffix = None if asked.size is None else ".jpg"
+    names = picture_names(whole, suffix=suffix).where(whole["image_path"].notna())
     tasks = _tasks(whole, names, plan, asked.size)
     failures = folder.write_pictures(tasks, workers=workers, progress=progress)
     kept, unreadable = without_broken(whole, names, failures)

@@ -31,6 +31,7 @@ TABLE_SUFFIXES: Final = frozenset({".csv", ".tsv", ".tab", ".txt"})
 DATAVERSE_NAME: Final = "ham10000_metadata"
 KAGGLE_NAME: Final = "ham10000_metadata.csv"
 SEPARATORS: Final = (",", "\t", ";")
+MASK_SUFFIX: Final = "_segmentation"
 MAX_TABLE_BYTES: Final = 256 * 1024 * 1024
 
 Labels = Mapping[str, str | None]
@@ -51,6 +52,7 @@ class Listing:
 
     same_stem: pictures that lost to another one of the same stem.
     links_outside: links not followed because they lead out of the folder.
+    locked: folders in it that cannot be looked into.
     """
 
     root: Path
@@ -58,6 +60,7 @@ class Listing:
     pictures: Mapping[str, Path]
     same_stem: tuple[Path, ...]
     links_outside: int
+    locked: tuple[Path, ...] = ()
 
     def tables_named(self, name: str) -> list[Path]:
         """Return the tables of this file name, whatever its case."""
@@ -77,12 +80,13 @@ def list_folder(folder: Path) -> Listing:
         MetadataError: the folder is not there or cannot be read.
     """
     root = folder.resolve()
-    if not root.is_dir():
+    if not _is_folder(root):
         raise MetadataError(f"{folder} is not a folder; expected the folder of a dataset.")
     tables: list[Path] = []
     found: list[Path] = []
+    locked: list[Path] = []
     links_outside = 0
-    for path, is_link in _walk(root):
+    for path, is_link in _walk(root, locked):
         suffix = path.suffix.lower()
         is_table = suffix in TABLE_SUFFIXES or path.name.lower() == DATAVERSE_NAME
         if not is_table and suffix not in PICTURE_SUFFIXES:
@@ -96,22 +100,44 @@ def list_folder(folder: Path) -> Listing:
     for path in sorted(found):
         pictures.setdefault(path.stem.casefold(), path)
     same_stem = tuple(path for path in sorted(found) if pictures[path.stem.casefold()] is not path)
-    return Listing(root, tuple(sorted(tables)), pictures, same_stem, links_outside)
+    if root in locked:
+        raise _unreadable(root, "Permission denied")
+    return Listing(root, tuple(sorted(tables)), pictures, same_stem, links_outside, tuple(locked))
 
 
-def _walk(root: Path) -> Iterator[tuple[Path, bool]]:
-    """Yield each file and whether it is a link; what is hidden and links to folders are passed by."""
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except PermissionError as problem:
+        raise _unreadable(path, str(problem.strerror)) from problem
+
+
+def _unreadable(path: Path, reason: str) -> MetadataError:
+    return MetadataError(
+        f"{path} cannot be read: {reason}. Let the account that runs LesionLens read it and all folders "
+        "above it, or copy the dataset to where it can."
+    )
+
+
+def _walk(root: Path, locked: list[Path]) -> Iterator[tuple[Path, bool]]:
+    """Yield each file and whether it is a link; what is hidden and links to folders are passed by.
+
+    locked: gets the folders that may not be looked into.
+    """
     try:
         with os.scandir(root) as entries:
             for entry in entries:
                 if entry.name.startswith((".", "__MACOSX")):
                     continue
                 if entry.is_dir(follow_symlinks=False):
-                    yield from _walk(Path(entry.path))
+                    yield from _walk(Path(entry.path), locked)
                 elif entry.is_symlink() or entry.is_file():
                     yield Path(entry.path), entry.is_symlink()
+    except PermissionError:
+        # The other folders may hold all that is needed.
+        locked.append(root)
     except OSError as problem:
-        raise MetadataError(f"{root} cannot be read: {problem.strerror}.") from problem
+        raise _unreadable(root, problem.strerror or str(problem)) from problem
 
 
 @dataclass(frozen=True)
@@ -145,9 +171,7 @@ def read_table(path: Path, *, columns: Sequence[str]) -> Table:
             if not any(value.strip() for value in values):
                 continue
             if len(values) != len(names):
-                raise MetadataError(
-                    f"{path.name}, row {number} has {len(values)} fields; expected {len(names)} as above."
-                )
+                raise _odd_row(path, number, values, names, _separator(text))
             rows.append((number, {name: value.strip() for name, value in zip(names, values, strict=True)}))
     except csv.Error as problem:
         raise MetadataError(
@@ -156,6 +180,21 @@ def read_table(path: Path, *, columns: Sequence[str]) -> Table:
     if not rows:
         raise MetadataError(f"{path.name} has a header and no rows; expected one row an image.")
     return Table(path, names, tuple(rows))
+
+
+def _odd_row(
+    path: Path, number: int, values: Sequence[str], names: Sequence[str], separator: str
+) -> MetadataError:
+    other = next((one for one in SEPARATORS if values and values[0].count(one) == len(names) - 1 > 0), None)
+    if len(values) == 1 and other is not None:
+        return MetadataError(
+            f"{path.name}, row {number} is separated by {other!r}, the header by {separator!r}; "
+            "save the table again with one separator."
+        )
+    return MetadataError(
+        f"{path.name}, row {number} has {len(values)} fields; expected {len(names)} as in the header. Values "
+        "that hold the separator itself need quotes around them."
+    )
 
 
 def _text(path: Path) -> str:
@@ -169,7 +208,7 @@ def _text(path: Path) -> str:
     except UnicodeDecodeError as problem:
         raise MetadataError(f"{path.name} is not UTF-8 text; save it as CSV (UTF-8).") from problem
     except OSError as problem:
-        raise MetadataError(f"{path.name} cannot be read: {problem.strerror}.") from problem
+        raise _unreadable(path, problem.strerror or str(problem)) from problem
 
 
 def _separator(text: str) -> str:
@@ -243,7 +282,7 @@ class _Collector:
         self.counts[word] += 1
         return code
 
-    def add(
+    def add(  # noqa: PLR0913 -- one argument a column
         self,
         number: int,
         *,
@@ -298,10 +337,21 @@ class _Collector:
         table = validate_metadata(table, source_name=self.name)
         if self.listing.links_outside:
             self.left_out["files that are links out of the dataset's folder"] = self.listing.links_outside
+        if self.listing.locked:
+            self.left_out["folders that may not be read"] = len(self.listing.locked)
+        if nameless := self._nameless_pictures(table):
+            self.left_out["pictures that bear no image's name (were they renamed?)"] = nameless
         table.attrs["left_out"] = dict(self.left_out)
         table.attrs["unmapped"] = dict(self.unmapped)
         table.attrs["labels"] = {word: (code, self.counts[word]) for word, code in self.codes.items()}
         return table
+
+    def _nameless_pictures(self, table: pd.DataFrame) -> int:
+        """Return how many pictures belong to no row; 0 where every row has one, since more do no harm."""
+        if table["image_path"].notna().all():
+            return 0
+        named = set(table["image_id"].str.casefold())
+        return sum(stem not in named and not stem.endswith(MASK_SUFFIX) for stem in self.listing.pictures)
 
     def _refuse_strangers(self) -> None:
         if not self.strangers:
@@ -667,12 +717,46 @@ def read_dataset(folder: Path, layout: str | None = None, *, labels: Labels | No
         return READERS[layout].parse(listing, labels)
     fitting = [reader for reader in READERS.values() if reader.accepts(listing)]
     if not fitting:
-        known = "; ".join(f"{reader.name} ({reader.about})" for reader in READERS.values())
-        raise MetadataError(f"{folder} is no dataset layout known here: {known}.")
+        raise _no_layout(folder, listing)
     if len(fitting) > 1:
         names = ", ".join(reader.name for reader in fitting)
         raise MetadataError(f"{folder} fits more than one layout ({names}); say which one is meant.")
     return fitting[0].parse(listing, labels)
+
+
+def _no_layout(folder: Path, listing: Listing) -> MetadataError:
+    """Return the refusal of a folder that no reader takes, with the table that comes closest if one does."""
+    for path in listing.tables:
+        _text(path)  # refuses by name what may not be read, or is no text
+    # Most columns of a layout present first; a table with one of them alone says nothing.
+    close = sorted(
+        (
+            (len(set(columns) & set(_header(path))), path.name, layout, columns)
+            for path in listing.tables
+            for layout, columns in SIGNATURES.items()
+        ),
+        key=lambda one: (-one[0] / len(one[3]), one[1]),
+    )
+    if close and close[0][0] >= 2:
+        _, name, layout, columns = close[0]
+        here = next(_header(path) for path in listing.tables if path.name == name)
+        absent = ", ".join(column for column in columns if column not in here)
+        return MetadataError(
+            f"{folder} is no dataset layout known here. {name} comes closest to {layout}, but lacks the "
+            f"columns {absent}. Add them, or name the layout that is meant."
+        )
+    known = "; ".join(f"{reader.name} ({reader.about})" for reader in READERS.values())
+    return MetadataError(f"{folder} is no dataset layout known here: {known}.")
+
+
+SIGNATURES: Final = {
+    "dataverse": HAM10000_COLUMNS,
+    "isic_2018": ISIC_2018_NAMES,
+    "isic_archive": ISIC_ARCHIVE_SIGNATURE,
+    "pad_ufes_20": PAD_UFES_COLUMNS,
+    "lesionlens": WRITTEN_COLUMNS,
+}
+"""The columns by which a table is known for a layout's."""
 
 
 def count_missing(table: pd.DataFrame) -> int:

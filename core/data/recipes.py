@@ -16,6 +16,7 @@ from core.data.augment import AugmentConfig
 from core.data.steps import Flip, Gray, Light, Normalising, Resizing, Rotation, Shear, Zoom
 from core.errors import RecipeError
 from core.settings import REPOSITORY
+from core.words import NBSP
 
 RECIPES_FOLDER: Final = REPOSITORY / "train" / "recipes"
 
@@ -113,11 +114,15 @@ def draw_steps(recipe: PictureRecipe, mean_std: Normalising, *, seed: int) -> di
     return drawn
 
 
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f}{NBSP}%"
+
+
 def _gray(recipe: PictureRecipe) -> Drawn:
     if recipe.gray:
         return Drawn(Gray(), "always")
     if recipe.augment.gray_share:
-        return Drawn(Gray(), f"in {recipe.augment.gray_share:.0%} of the draws")
+        return Drawn(Gray(), f"in {_percent(recipe.augment.gray_share)} of the draws")
     return NOT_DONE
 
 
@@ -125,7 +130,7 @@ def _rotation(config: AugmentConfig, rng: np.random.Generator) -> Drawn:
     degrees = float(rng.uniform(-config.rotate_degrees, config.rotate_degrees))
     if not (config.affine_share and config.rotate_degrees):
         return NOT_DONE
-    often = f"in {config.affine_share:.0%} of the draws"
+    often = f"in {_percent(config.affine_share)} of the draws"
     words = f"up to ±{config.rotate_degrees:g}°, {often}; drawn: {degrees:+.0f}°"
     return Drawn(Rotation(degrees), words)
 
@@ -143,9 +148,8 @@ def _shear(config: AugmentConfig, rng: np.random.Generator) -> Drawn:
     degrees = float(rng.uniform(-config.shear_degrees, config.shear_degrees))
     if not (config.affine_share and config.shear_degrees):
         return NOT_DONE
-    words = (
-        f"up to ±{config.shear_degrees:g}°, in {config.affine_share:.0%} of the draws; drawn: {degrees:+.1f}°"
-    )
+    often = f"in {_percent(config.affine_share)} of the draws"
+    words = f"up to ±{config.shear_degrees:g}°, {often}; drawn: {degrees:+.1f}°"
     return Drawn(Shear(degrees), words)
 
 
@@ -156,8 +160,8 @@ def _zoom(config: AugmentConfig, rng: np.random.Generator) -> Drawn:
     if config.min_scale == 1 and config.stretch == 1:
         return NOT_DONE
     words = (
-        f"a crop keeps {config.min_scale:.0%} to 100% of the area, its sides 1 : {config.stretch:.2f} at "
-        f"most; drawn: {share:.0%}, 1 : {stretch:.2f}"
+        f"a crop keeps {_percent(config.min_scale)} to {_percent(1)} of the area, its sides "
+        f"1 : {config.stretch:.2f} at most; drawn: {_percent(share)}, 1 : {stretch:.2f}"
     )
     return Drawn(Zoom(float(1 / np.sqrt(share)), stretch), words)
 
@@ -168,7 +172,7 @@ def _light(config: AugmentConfig, rng: np.random.Generator) -> Drawn:
     if not any(limits.values()):
         return NOT_DONE
     said = ", ".join(
-        f"{name} ±{limit:.0%} (drawn {factors[name]:.2f})" for name, limit in limits.items() if limit
+        f"{name} ±{_percent(limit)} (drawn {factors[name]:.2f})" for name, limit in limits.items() if limit
     )
     return Drawn(Light(**factors), said)
 

@@ -309,11 +309,12 @@ def warp(pixels: np.ndarray, parameters: Warp) -> np.ndarray:
 def _back(parameters: Warp) -> np.ndarray:
     """Return the matrix from a place in the result to its place in the picture, both from the centre."""
     angle, shear = np.deg2rad(parameters.rotate_degrees), np.tan(np.deg2rad(parameters.shear_degrees))
-    # Rows of a picture run downwards, so a counter-clockwise turn has its sines the other way round.
+    # Rows of a picture run downwards: what has y once changes its sign.
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    lean = np.array([[1, -shear], [0, 1]])
     root = np.sqrt(parameters.stretch)
     scale = np.diag([parameters.zoom / root, parameters.zoom * root])
-    return np.linalg.inv(turn @ np.array([[1, shear], [0, 1]]) @ scale)
+    return np.linalg.inv(turn @ lean @ scale)
 
 
 def _affine(pixels: np.ndarray, back: np.ndarray) -> np.ndarray:
@@ -368,7 +369,7 @@ class Shear:
 
 
 def shear(pixels: np.ndarray, parameters: Shear) -> np.ndarray:
-    """Shift each row by its height: x' = x + y tan φ."""
+    """Shift each row by its height above the centre: x' = x + y tan φ."""
     return warp(pixels, Warp(shear_degrees=parameters.degrees))
 
 
@@ -429,7 +430,7 @@ def _spelled(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, tuple):
-        return " → ".join(_spelled(one) for one in value)
+        return (" → " if len(value) == 2 else " / ").join(_spelled(one) for one in value)
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 

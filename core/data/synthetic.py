@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from core.data.counts import bundled_counts
 from core.data.facts import SEXES, SITES
-from core.data.writing import Progress, in_processes, save_picture
+from core.data.writing import Progress, in_parallel, save_picture
 from core.errors import DataError
 from core.labels import BY_CODE, CODES, INDEX
 
@@ -460,7 +460,7 @@ def _write_dataset(
         lacking = [job for job in jobs if not job[1].exists()]
         chunks = [lacking[start : start + _CHUNK] for start in range(0, len(lacking), _CHUNK)]
         done = len(jobs) - len(lacking)
-        for count in in_processes(_draw_chunk, chunks, workers):
+        for count in in_parallel(_draw_chunk, chunks, workers):
             done += count
             if progress is not None:
                 progress(done, len(jobs))

@@ -12,8 +12,9 @@ was when it is given again. Source folders are only read.
 import json
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from hashlib import sha256
@@ -134,7 +135,7 @@ class OutputFolder:
             progress(done, len(tasks))
         chunks = [lacking[start : start + _CHUNK] for start in range(0, len(lacking), _CHUNK)]
         try:
-            for count, failed in in_processes(
+            for count, failed in in_parallel(
                 _write_chunk, [(self.images, chunk) for chunk in chunks], workers
             ):
                 done += count
@@ -181,7 +182,8 @@ def picture_names(table: pd.DataFrame, *, suffix: str | None = None) -> pd.Serie
     if suffix is not None:
         return table["image_id"] + suffix
     own = table["image_path"].map(lambda path: Path(path).suffix.lower(), na_action="ignore")
-    return table["image_id"] + own
+    # Where no row has a picture, the missing suffixes would be numbers.
+    return table["image_id"] + own.astype(table["image_id"].dtype)
 
 
 def without_broken(
@@ -217,19 +219,18 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def in_processes(
+def in_parallel(
     work: Callable[[Item], Result], items: Sequence[Item], workers: int | None
 ) -> Iterator[Result]:
-    """Yield what `work` makes of each item, as it comes, from several processes where that pays.
+    """Yield what `work` makes of each item, as it comes, from several workers where that pays.
 
     work: a function of a module. workers: None is one a processor.
     """
-    workers = workers or os.cpu_count() or 1
-    if workers == 1 or len(items) <= 2:
+    workers = min(workers or os.cpu_count() or 1, len(items))
+    if workers <= 1 or len(items) <= 2:
         yield from map(work, items)
         return
-    # Spawned, since forking a process that has torch's threads can deadlock.
-    with ProcessPoolExecutor(min(workers, len(items)), mp_context=get_context("spawn")) as pool:
+    with _pool(workers) as pool:
         futures: list[Future[Result]] = [pool.submit(work, item) for item in items]
         try:
             for future in as_completed(futures):
@@ -237,6 +238,15 @@ def in_processes(
         finally:
             # Whoever stops listening (a cancelled job, Ctrl-C) waits for what is at work, not for all.
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _pool(workers: int) -> Executor:
+    if threading.current_thread() is threading.main_thread():
+        # Spawned, since forking a process that has torch's threads can deadlock.
+        return ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    # A page's script or job: Streamlit has put the script in the place of the main module, and a spawned
+    # process would run it again.
+    return ThreadPoolExecutor(workers)
 
 
 def _write_chunk(job: tuple[Path, list[Task]]) -> tuple[int, dict[str, str]]:
@@ -254,7 +264,7 @@ def _write_picture(path: Path, task: Task) -> None:
     picture = read_picture(task.source, name=task.source.name)
     if task.change is None:
         # Read above all the same: a broken file is found now, by name, and not in the middle of a training.
-        temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
+        temporary = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.partial")
         shutil.copyfile(task.source, temporary)
         temporary.replace(path)
         return
@@ -263,7 +273,7 @@ def _write_picture(path: Path, task: Task) -> None:
 
 def save_picture(path: Path, pixels: np.ndarray, *, quality: int = JPEG_QUALITY) -> None:
     """Write uint8 pixels, (H, W, 3) or gray (H, W), in one rename; the format follows the suffix."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.partial")
     form = "PNG" if path.suffix.lower() == ".png" else "JPEG"
     options: dict[str, Any] = {"quality": quality, "subsampling": 0} if form == "JPEG" else {}
     Image.fromarray(pixels).save(temporary, format=form, **options)
@@ -271,7 +281,7 @@ def save_picture(path: Path, pixels: np.ndarray, *, quality: int = JPEG_QUALITY)
 
 
 def _replace(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.partial")
     temporary.write_bytes(data)
     temporary.replace(path)
 
@@ -283,7 +293,7 @@ def _json(value: Mapping[str, Any]) -> str:
 def _read_json(path: Path) -> dict[str, Any] | None:
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as problem:
         raise DataError(f"{path} cannot be read ({problem}); choose another folder.") from problem

@@ -1,6 +1,5 @@
 """Steps: one picture through each step of preparation, before and after, with a recipe's parameters."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -32,7 +31,7 @@ _IMAGE: Final = "explore_step_image"
 _KIND: Final = "explore_step_kind"
 
 _OF_DATASET: Final = "from the dataset"
-_DRAWN: Final = "synthetic"
+_SOURCES: Final = (_OF_DATASET, "synthetic")
 _DEFAULT_RECIPE: Final = "lite0"
 # Cards are this wide at most: more pixels would only take longer to send.
 _SHOWN_PX: Final = 360
@@ -48,7 +47,10 @@ _SECTIONS: Final = {
         "augmentation",
         "Each change by itself, as {recipe} draws it; another draw number gives other values.",
     ),
-    "What every input undergoes": ("input", "In training and in use alike."),
+    "What every input undergoes": (
+        "input",
+        "In training and in use alike; gray only where a recipe asks for it.",
+    ),
 }
 
 
@@ -65,7 +67,8 @@ def draw(explored: Explored) -> None:
     """Draw the view of what is explored."""
     try:
         recipes = picture_recipes()
-        recipe, seed = _ask_recipe(recipes)
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            recipe, seed = _ask_recipe(recipes)
         chosen = _ask_picture(explored)
     except LesionLensError as problem:
         notices.refuse(problem, icon=":material/broken_image:")
@@ -85,27 +88,26 @@ def draw(explored: Explored) -> None:
 
 def _ask_recipe(recipes: dict[str, PictureRecipe]) -> tuple[PictureRecipe, int]:
     names = list(recipes)
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        name = st.selectbox(
-            "Recipe",
-            names,
-            index=names.index(_DEFAULT_RECIPE) if _DEFAULT_RECIPE in names else 0,
-            key=_RECIPE,
-            bind="query-params",
-            help="Whose parameters are shown: a file in train/recipes.",
-            width=190,
-        )
-        seed = st.number_input(
-            "Draw no.",
-            min_value=0,
-            max_value=_MAX_DRAW,
-            value=1,
-            key=_DRAW,
-            bind="query-params",
-            help="The same number draws the same changes again.",
-            width=130,
-        )
-        st.button("Draw again", icon=":material/casino:", key="explore_draw_again", on_click=_draw_again)
+    name = st.selectbox(
+        "Recipe",
+        names,
+        index=names.index(_DEFAULT_RECIPE) if _DEFAULT_RECIPE in names else 0,
+        key=_RECIPE,
+        bind="query-params",
+        help="Whose parameters are shown: a file in train/recipes.",
+        width=190,
+    )
+    seed = st.number_input(
+        "Draw no.",
+        min_value=0,
+        max_value=_MAX_DRAW,
+        value=1,
+        key=_DRAW,
+        bind="query-params",
+        help="The same number draws the same changes again.",
+        width=130,
+    )
+    st.button("Draw again", icon=":material/casino:", key="explore_draw_again", on_click=_draw_again)
     return recipes[name], int(seed)
 
 
@@ -127,35 +129,33 @@ def _ask_picture(explored: Explored) -> _Chosen:
             else "This dataset has facts alone, so this picture is drawn. “Get data” brings real ones."
         )
         return _drawing()
-    source = st.segmented_control(
-        "Picture", list(_SOURCES), default=_OF_DATASET, required=True, key=_SOURCE, bind="query-params"
-    )
-    return _SOURCES[source or _OF_DATASET](pictured)
-
-
-def _of_dataset(pictured: pd.DataFrame) -> _Chosen:
-    ids = pictured["image_id"]
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        wanted = st.text_input(
-            "Image id", placeholder=str(ids.iloc[0]), key=_IMAGE, bind="query-params", width=220
-        ).strip()
-        st.button(
-            "Another one",
-            icon=":material/shuffle:",
-            key="explore_step_shuffle",
-            on_click=_shuffle,
-            args=(ids,),
+        source = st.segmented_control(
+            "Picture", _SOURCES, default=_OF_DATASET, required=True, key=_SOURCE, bind="query-params"
         )
+        row = _ask_row(pictured) if source == _OF_DATASET else None
+    if row is None:
+        return _drawing()
+    path = Path(str(row["image_path"]))
+    pixels = _small(path, _changed_ns(path))
+    st.caption(f"{notices.plain(str(row['image_id']))}, {BY_CODE[str(row['dx'])].name}")
+    return _Chosen(pixels, f"{path}:{_changed_ns(path)}", f"Image {row['image_id']}")
+
+
+def _ask_row(pictured: pd.DataFrame) -> pd.Series:
+    ids = pictured["image_id"]
+    wanted = st.text_input(
+        "Image id", placeholder=str(ids.iloc[0]), key=_IMAGE, bind="query-params", width=220
+    ).strip()
+    st.button(
+        "Another one", icon=":material/shuffle:", key="explore_step_shuffle", on_click=_shuffle, args=(ids,)
+    )
     rows = pictured[ids == wanted] if wanted else pictured
     if rows.empty:
         raise PictureError(
             f"No picture {wanted!r} passes the filter. Take the id of one that does, or clear the field."
         )
-    row = rows.iloc[0]
-    path = Path(str(row["image_path"]))
-    pixels = _small(path, _changed_ns(path))
-    st.caption(f"{notices.plain(str(row['image_id']))}, {BY_CODE[str(row['dx'])].name}")
-    return _Chosen(pixels, f"{path}:{_changed_ns(path)}", f"Image {row['image_id']}")
+    return rows.iloc[0]
 
 
 def _shuffle(image_ids: pd.Series) -> None:
@@ -174,7 +174,7 @@ def _small(path: Path, changed_ns: int) -> np.ndarray:  # noqa: ARG001 -- the ke
     return downscaled(read_picture(path, name=path.name).pixels, max_side_px=_SHOWN_PX)
 
 
-def _drawing(_pictured: pd.DataFrame | None = None) -> _Chosen:
+def _drawing() -> _Chosen:
     kind = st.selectbox(
         "Drawn in the style of",
         CODES,
@@ -187,9 +187,6 @@ def _drawing(_pictured: pd.DataFrame | None = None) -> _Chosen:
     st.caption(f":violet-badge[:material/draw: synthetic] {words.SYNTHETIC.partition('.')[0]}.")
     pixels = downscaled(cache.drawing(kind, 11), max_side_px=_SHOWN_PX)
     return _Chosen(pixels, f"drawing:{kind}", f"Synthetic drawing of {BY_CODE[kind].name}")
-
-
-_SOURCES: Final[dict[str, Callable[[pd.DataFrame], _Chosen]]] = {_OF_DATASET: _of_dataset, _DRAWN: _drawing}
 
 
 def _draw_card(step: Step[object], drawn: Drawn | None, chosen: _Chosen) -> None:
@@ -205,7 +202,7 @@ def _draw_card(step: Step[object], drawn: Drawn | None, chosen: _Chosen) -> None
             if done:
                 st.badge("in this recipe", icon=":material/check:", color="green", width="content")
         after = _applied(chosen.key, step.name, repr(parameters), _chosen=chosen, _parameters=parameters)
-        with st.container(horizontal=True, gap="small"):
+        with st.grid(2, min_column_width=110, gap="small"):
             st.image(
                 chosen.pixels,
                 caption="before",
@@ -259,15 +256,16 @@ def _draw_together(recipe: PictureRecipe, chosen: _Chosen, seed: int) -> None:
     if recipe.frozen:
         st.caption(
             notices.plain(
-                f"{recipe.name} trains a head on features that are computed once from whole pictures: nothing "
-                "is augmented. Choose another recipe to see its draws."
+                f"{recipe.name} trains a head on features that are computed once from whole pictures: "
+                "nothing is augmented. Choose another recipe to see its draws."
             )
         )
         return
     st.caption(
         notices.plain(
-            f"What the network of {recipe.name} is fed in its last epoch: {_VIEWS} draws of this one picture by "
-            f"the trainer's own code, {recipe.train_size} × {recipe.train_size} pixels, before normalising."
+            f"What the network of {recipe.name} is fed in its last epoch: {_VIEWS} draws of this one picture "
+            f"by the trainer's own code, {recipe.train_size} × {recipe.train_size} pixels, before "
+            "normalising. Unlike the cards above, it leaves black what lies beyond the edge."
         )
     )
     views = _training_draws(chosen.key, recipe, seed, _pixels=chosen.pixels)

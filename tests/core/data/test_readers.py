@@ -1,6 +1,8 @@
 """Dataset folders in every layout give the one metadata table, or are refused by name."""
 
 import csv
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from PIL import Image
 from core.data.metadata import COLUMNS, validate_metadata
 from core.data.readers import READERS, count_missing, read_dataset
 from core.errors import MetadataError
+from tests.conftest import ROOT
 
 HAM = "lesion_id,image_id,dx,dx_type,age,sex,localization"
 HAM_ROWS = (
@@ -481,3 +484,70 @@ def test_ham10000_itself_has_the_counts_of_its_paper(ham10000_folder):
     assert set(table.loc[table["dx"].isin(["mel", "bcc", "akiec"]), "dx_type"]) == {"histo"}
     assert count_missing(table) == 0
     assert (table.attrs["left_out"], table.attrs["unmapped"]) == ({}, {})
+
+
+def test_rows_separated_otherwise_than_the_header_are_refused_with_the_cure(tmp_path):
+    write(tmp_path / "HAM10000_metadata.csv", HAM, HAM_ROWS[0], HAM_ROWS[1].replace(",", ";"))
+    with pytest.raises(MetadataError, match=r"row 3 is separated by ';', the header by ','; save the table"):
+        read_dataset(tmp_path)
+
+
+def test_renamed_pictures_are_counted_where_images_lack_theirs(tmp_path):
+    kaggle(tmp_path)
+    parts = tmp_path / "HAM10000_images_part_1"
+    (parts / "ISIC_1.jpg").rename(parts / "copy of ISIC_1.jpg")
+    picture(tmp_path / "masks" / "ISIC_2_segmentation.png")
+    table = read_dataset(tmp_path)
+    assert count_missing(table) == 2
+    assert table.attrs["left_out"] == {"pictures that bear no image's name (were they renamed?)": 1}
+
+
+def test_a_table_that_no_layout_fits_is_told_what_it_lacks(tmp_path):
+    write(tmp_path / "lesions.csv", "image_id,lesion_id,dx,age,sex", "a,b,nv,50,male")
+    with pytest.raises(
+        MetadataError,
+        match=r"lesions\.csv comes closest to dataverse, but lacks the columns dx_type, localization",
+    ):
+        read_dataset(tmp_path)
+
+
+def test_folders_and_tables_without_permission_are_named_with_the_cure(tmp_path):
+    """Run as nobody where this test is root, whom no permission stops."""
+    data = kaggle(tmp_path / "data")
+    isic = isic_archive(tmp_path / "isic")
+    kaggle(tmp_path / "first")
+    (data / "HAM10000_images_part_1").chmod(0)
+    (isic / "metadata.csv").chmod(0)
+    (tmp_path / "locked" / "inner").mkdir(parents=True)
+    (tmp_path / "locked").chmod(0)
+    program = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from core.data.readers import count_missing, read_dataset\n"
+        # Python loads the rest of itself meanwhile: nobody may not read root's own.
+        "read_dataset(Path(sys.argv[1]) / 'first')\n"
+        "if os.geteuid() == 0:\n"
+        "    os.setegid(65534); os.seteuid(65534)\n"
+        "os.chdir(sys.argv[1])\n"
+        "table = read_dataset(Path('data'))\n"
+        "print(len(table), count_missing(table), table.attrs['left_out'])\n"
+        "for folder in ('isic', 'locked', 'locked/inner'):\n"
+        "    try:\n"
+        "        read_dataset(Path(folder))\n"
+        "    except Exception as problem:\n"
+        "        print(type(problem).__name__, problem)\n"
+    )
+    for path in (tmp_path, *tmp_path.parents[:2]):
+        path.chmod(0o755)
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    (tmp_path / "locked").chmod(0o755)
+    (data / "HAM10000_images_part_1").chmod(0o755)
+    said = done.stdout.splitlines()
+    assert done.returncode == 0, done.stderr
+    assert said[0] == "4 3 {'folders that may not be read': 1}"
+    assert len(said) == 4
+    for line, name in zip(said[1:], ("metadata.csv", "locked", "inner"), strict=True):
+        assert line.startswith("MetadataError ")
+        assert f"{name} cannot be read: Permission denied. Let the account" in line
