@@ -181,6 +181,17 @@ def test_more_photos_of_the_same_lesions_do_not_narrow_the_interval():
     assert double == single.replace("n = 50 and 50", "n = 100 and 100")
 
 
+@pytest.mark.parametrize(("lesions", "told"), [(29, False), (30, True)])
+def test_an_interval_is_told_of_enough_lesions_however_many_their_photos(lesions, told):
+    photos = [
+        (f"{dx}{lesion}-{photo}", f"{dx}{lesion}", dx, None, 40.0 + lesion, None, None, None, None)
+        for dx, number in (("mel", lesions), ("nv", 40))
+        for lesion in range(number)
+        for photo in range(3)
+    ]
+    assert ("interval" in age_by_dx(table_of(photos), "images").sentence) == told
+
+
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
