@@ -419,7 +419,7 @@ _WORDS: Final[tuple[tuple[type[Exception], str], ...]] = (
     ),
     (
         httpx2.TransportError,
-        "The connection to {host} was cut while {name} was coming, also when asked again ({cause}). " + _KEPT,
+        "The connection to {host} was cut while {name} was coming, also when asked again. " + _KEPT,
     ),
     (
         _DamagedError,

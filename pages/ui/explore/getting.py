@@ -22,7 +22,8 @@ _KEY_FIELD: Final = "explore_get_key"
 def draw(explored: Explored) -> None:  # noqa: ARG001 -- what is explored now has no say in what comes
     """Draw what is here already, the sources, the licence, and how far it is."""
     root = settings().cache_dir / "datasets"
-    _draw_result(root)
+    if _draw_result(root):
+        return
     _draw_here(root)
     if not settings().allow_training:
         st.info(
@@ -169,11 +170,11 @@ def _work(
     return work
 
 
-def _draw_result(root: Path) -> None:
-    """Say that a dataset has just come, and what was left out of it."""
+def _draw_result(root: Path) -> bool:
+    """Say that a dataset has just come, and what was left out of it; False when none has."""
     job: jobs.Job[getting.Got] | None = jobs.find(JOB)
     if job is None or job.state != "done" or job.result is None:
-        return
+        return False
     got = getting.find(root, job.result.name) or job.result
     st.success(
         notices.plain(f"{got.name} is here: {got.n_images:,} images, {got.n_pictures:,} with a picture."),
@@ -191,7 +192,7 @@ def _draw_result(root: Path) -> None:
             args=(got.name,),
         )
         st.button("Get another", key="explore_get_another", on_click=jobs.forget, args=(JOB,))
-    st.divider()
+    return True
 
 
 def _draw_here(root: Path) -> None:
@@ -207,7 +208,12 @@ def _draw_here(root: Path) -> None:
                 width="content",
             )
             st.button(
-                "Explore", key=f"explore_got_{got.name}", on_click=_explore, args=(got.name,), type="tertiary"
+                "Explore",
+                type="tertiary",
+                icon=":material/travel_explore:",
+                key=f"explore_got_{got.name}",
+                on_click=_explore,
+                args=(got.name,),
             )
 
 
