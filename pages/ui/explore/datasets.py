@@ -138,7 +138,7 @@ def _any_folder() -> Iterator[Offer]:
 
 
 def sits_here() -> bool:
-    """Return whether this page is seen from the machine that serves it. Behind a proxy, it seems so of all."""
+    """Return whether this page is seen from the machine that serves it. A proxy makes all seem so."""
     # Streamlit says None for loopback, but not for IPv4's loopback on a socket that takes both versions.
     return st.context.ip_address in (None, "::ffff:127.0.0.1")
 

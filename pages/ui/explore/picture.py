@@ -192,20 +192,15 @@ def _place(dataset: Dataset, row: pd.Series) -> str:
 def _draw_actions(explored: Explored, row: pd.Series) -> None:
     image_id = str(row["image_id"])
     if not pd.isna(row["image_path"]):
-        if explored.dataset.folder == settings().data_dir:
-            predict = PAGES["Predict"]
-            st.page_link(
-                predict.script,
-                label="Ask the model",
-                icon=predict.icon,
-                query_params={"picture": "dataset", "image_id": image_id, **_asked_facts(explored, row)},
-                help="Opens the Predict page with this picture and its recorded facts.",
-            )
-        else:
-            st.caption(
-                ":material/biotech: Predict asks about pictures of the folder that LESIONLENS_DATA names, "
-                "and about uploads."
-            )
+        predict = PAGES["Predict"]
+        # Explore has offered this folder to Predict, for this session.
+        st.page_link(
+            predict.script,
+            label="Ask the model",
+            icon=predict.icon,
+            query_params={"picture": "dataset", "image_id": image_id, **_asked_facts(explored, row)},
+            help="Opens the Predict page with this picture and its recorded facts.",
+        )
         if st.button(
             "Find similar",
             key="explore_similar",
