@@ -335,9 +335,9 @@ def cross(
 
 
 def _ink(colour: str) -> str:
-    """Return the darker or lighter ink, whichever is read better on a colour."""
+    """Return white or black, whichever is read better on a colour: one of them always reaches 4.5."""
     parts = np.array([int(colour[start : start + 2], 16) for start in (1, 3, 5)]) / 255
     linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
     light = float(linear @ (0.2126, 0.7152, 0.0722))
-    # Contrasts with white and with near-black, as WCAG 2 defines them.
-    return "#FFFFFF" if 1.05 / (light + 0.05) > (light + 0.05) / 0.056 else "#071215"
+    # Contrasts as WCAG 2 defines them.
+    return "#FFFFFF" if 1.05 / (light + 0.05) > (light + 0.05) / 0.05 else "#000000"

@@ -251,7 +251,6 @@ function cross(root, data, pick) {
       button.style.setProperty("--colour", cell.colour)
       button.style.setProperty("--ink", cell.ink)
       button.classList.toggle("picked", cell.picked)
-      button.classList.toggle("dim", cell.dim)
       button.classList.toggle("empty", cell.empty)
       pressable(button, {
         words: cell.words,

@@ -19,7 +19,6 @@ from core.data.splits import lesion_groups
 from core.data.thumbnails import OUTLINE
 from core.errors import LesionLensError, PictureError
 from core.labels import BY_CODE
-from core.settings import settings
 from core.words import percent
 from pages.ui import notices
 from pages.ui.explore import looking, tiles
