@@ -108,7 +108,8 @@ def _open(archive: Path) -> zipfile.ZipFile:
 
 def _judge(archive: Path, opened: zipfile.ZipFile) -> _Judged:
     """Sort the members of a zip into what to write and what to leave out; refuse what could do harm."""
-    members = [member for member in opened.infolist() if not member.is_dir()]
+    # Not is_dir(), which breaks on a member without a name.
+    members = [member for member in opened.infolist() if not member.filename.endswith("/")]
     if len(members) > MAX_MEMBERS:
         raise BadZip(f"{archive.name} holds {len(members):,} files; at most {MAX_MEMBERS:,} are unpacked.")
     for member in members:
