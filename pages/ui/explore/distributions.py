@@ -10,7 +10,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from core.data.facets import COLUMNS, TITLES, UNKNOWN, Facets
 from core.data.selection import AGES, Selection
-from core.data.summary import SUMMARIES, Finding, balance_plan, count, crosstab, summarise
+from core.data.summary import SUMMARIES, Finding, balance_plan, count, crosstab, size, summarise
 from core.labels import INDEX
 from core.words import NBSP, NOT_AVAILABLE
 from pages.ui.explore import figures, filtering, rows
@@ -98,10 +98,13 @@ def _draw_balance(explored: Explored, found: Findings, whole: Findings) -> None:
 
 
 def _draw_plan(explored: Explored) -> None:
-    training = explored.chosen
+    training = explored.selection.choose(explored.dataset.table, but="dx")
     if "split" in training:
         training = training[training["split"] == "train"]
-        st.caption(f"Of the {len(training):,} chosen images that the recipes' split gives to training.")
+        st.caption(
+            f"For the {len(training):,} images, of any diagnosis, that pass the rest of the filter and that the "
+            "recipes' split gives to training."
+        )
     most = int(training["dx"].value_counts().max()) if len(training) else 1
     target, power = st.columns(2)
     wanted = target.number_input(
@@ -122,15 +125,15 @@ def _draw_plan(explored: Explored) -> None:
 
 
 def _plan_in_words(table: pd.DataFrame) -> pd.DataFrame:
-    def numbers(column: str, form: str) -> list[str]:
-        return [NOT_AVAILABLE if np.isnan(value) else format(value, form) for value in table[column]]
+    def numbers(column: str, form: str, after: str = "") -> list[str]:
+        return [NOT_AVAILABLE if np.isnan(value) else f"{value:{form}}{after}" for value in table[column]]
 
     return pd.DataFrame(
         {
             "Diagnosis": table["label"],
             "Images": numbers("images", ",.0f"),
             "Copies to add": numbers("extra", ",.0f"),
-            "Each seen": [f"{value}×" for value in numbers("repeats", ".1f")],
+            "Each seen": numbers("repeats", ".1f", "×"),
             "Drawn": [figures.percent(share) for share in table["drawn_share"]],
         }
     ).set_index("Diagnosis")
@@ -237,4 +240,6 @@ def _put_cross(explored: Explored, index: str, columns: str, *, as_shares: bool)
         ),
     )
     what = f"each cell's share of its row's {explored.unit}" if as_shares else f"{explored.unit} in each cell"
-    st.caption(f"Shown: {what}; n{NBSP}={NBSP}{sizes.sum():,}. Click a cell to filter by both.")
+    st.caption(
+        f"Shown: {what}; n{NBSP}={NBSP}{size(table, explored.unit):,}. Click a cell to filter by both."
+    )

@@ -101,7 +101,7 @@ def bars(
                 "colour": colours.get(value, theme.colour("primaryColor")),
                 "picked": value in chosen,
                 "dim": bool(chosen) and value not in chosen,
-                "warns": value == UNKNOWN,
+                "warns": value == UNKNOWN and count > 0,
                 "words": f"{name}: {count:,} of {n:,} {unit}, {percent(share)}",
             }
         )
