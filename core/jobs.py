@@ -58,6 +58,7 @@ class Job(Generic[T]):
         self._work = work
         self._stop = threading.Event()
         self._started = time.monotonic()
+        self._phase = (self._started, 0.0)
         self._ended: float | None = None
         # A daemon: the app may be closed while a job runs, and the work must bear it.
         self._thread = threading.Thread(target=self._run, name=f"job {key}", daemon=True)
@@ -69,11 +70,12 @@ class Job(Generic[T]):
 
     @property
     def eta_s(self) -> float | None:
-        """Seconds that are left if it goes on as so far; None while that cannot be told."""
-        share = self.progress.share
-        if self.state != "running" or not share:
+        """Seconds that are left of the present phase if it goes on as so far; None while nobody can tell."""
+        progress, (began, first) = self.progress, self._phase
+        done = progress.done - first
+        if self.state != "running" or not progress.total or done <= 0:
             return None
-        return self.elapsed_s * (1 - share) / share
+        return (time.monotonic() - began) * max(0.0, progress.total - progress.done) / done
 
     def cancel(self) -> None:
         """Ask the work to stop; it does at its next report."""
@@ -89,6 +91,9 @@ class Job(Generic[T]):
         self._thread.start()
 
     def _report(self, done: float, total: float | None = None, *, unit: str = "", note: str = "") -> None:
+        # A count that falls, or another unit, is another phase; what the last one took says nothing of it.
+        if done < self.progress.done or unit != self.progress.unit:
+            self._phase = (time.monotonic(), done)
         self.progress = Progress(done, total, unit, note)
         if self._stop.is_set():
             raise Cancelled

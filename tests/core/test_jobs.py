@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 import uuid
 
 import pytest
@@ -76,18 +77,26 @@ def test_a_bug_ends_the_job_with_a_sentence_and_goes_to_the_log(
     assert "Traceback" in caplog.text
 
 
-def test_the_time_left_follows_from_the_share_done(key: str) -> None:
+def test_the_time_left_follows_from_the_pace_of_the_present_phase(key: str) -> None:
     reported, go = threading.Event(), threading.Event()
 
     def work(report: jobs.Report) -> None:
-        report(1, 4)
+        report(90, 100, unit="bytes")
+        time.sleep(0.2)
+        report(10, 40, unit="pictures")
+        time.sleep(0.05)
+        report(20, 40, unit="pictures")
         reported.set()
         go.wait(10)
 
+    before = time.monotonic()
     job = jobs.start(key, "Working", work)
-    assert job.eta_s is None or job.eta_s >= 0
     assert reported.wait(10)
-    assert job.eta_s == pytest.approx(3 * job.elapsed_s, rel=0.2)
+    left = job.eta_s
+    elapsed_s = time.monotonic() - before
+    # Ten pictures took at least 0.05 s and twenty are left; the bytes before them do not count.
+    assert left is not None
+    assert 0.1 <= left <= 2 * (elapsed_s - 0.2)
     go.set()
     job.wait(10)
     assert job.eta_s is None
