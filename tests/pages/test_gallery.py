@@ -249,7 +249,7 @@ def test_likeness_to_nothing_is_no_order(explore):
 
 def test_each_diagnosis_shows_its_montage_mean_and_variability_with_n(explore, table):
     app = explore(explore_show="Diagnoses")
-    assert len(app.subheader) == 7
+    assert len(app.main.header) == 7
     words = said(app, "caption")
     for code, rows in table.groupby("dx"):
         readable = len(rows) - (code == table["dx"].iloc[-1])

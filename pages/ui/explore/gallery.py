@@ -222,7 +222,7 @@ def _quick_averages(key: str, selection: int, _chosen: pd.DataFrame) -> dict[str
 def _draw_diagnosis(explored: Explored, code: str, average: Average, *, limit: float) -> None:
     name = BY_CODE[code].name
     rows = explored.chosen[explored.chosen["dx"] == code]
-    st.subheader(f"{words.short_name(code)}", anchor=False)
+    st.header(words.short_name(code), anchor=False)
     st.caption(
         f"Mean and variability of {average.n:,} pictures of {average.n_lesions:,} lesions "
         f"(of {average.of:,} chosen)."

@@ -111,7 +111,7 @@ def _ask() -> tuple[str, str]:
             if not projection.is_here:
                 st.caption(
                     f"Arranged by {PROJECTIONS[way].title}. {projection.title} is an optional extra that is "
-                    f"not installed: `pip install {projection.install}`."
+                    f"not installed: pip install {projection.install}."
                 )
     return column, way
 
