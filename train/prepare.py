@@ -197,6 +197,29 @@ def counts(
 
 
 @app.command()
+def report(
+    data: DataOption = None,
+    out: Annotated[Path | None, typer.Option("--out", help="A Markdown file. Default: the terminal.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the split: a recipe's `seed`.")] = 0,
+    layout: LayoutOption = None,
+) -> None:
+    """Say what each part of a split holds: labels, people, skin tones, quality and copies of pictures."""
+    from train.prepare_report import report_lines
+
+    lines = report_lines(data_dir(data), layout=layout, seed=seed, progress=_progress("pictures"))
+    if out is None:
+        for line in lines:
+            typer.echo(line)
+        return
+    text = "\n".join(lines) + "\n"
+    try:
+        out.write_text(text, encoding="utf-8")
+    except OSError as problem:
+        raise DataError(f"{out} could not be written ({problem.strerror or problem}).") from problem
+    typer.echo(f"Written to {out}")
+
+
+@app.command()
 def synthetic(
     out: OutOption,
     images: Annotated[int, typer.Option(min=7, help="Pictures, in HAM10000's proportions.")] = 1000,

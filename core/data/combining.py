@@ -72,7 +72,7 @@ def combine(
         inputs=[source],
     )
     if (done := folder.finished) is not None:
-        return Combined(**_tuples(done))
+        return Combined(**(done | {key: tuple(done[key]) for key in ("different_twins", "unreadable")}))
     names = picture_names(table)
     has = names.notna()
     tasks = [
@@ -92,10 +92,6 @@ def combine(
     )
     folder.finish(kept, result=asdict(result))
     return result
-
-
-def _tuples(stored: Mapping[str, object]) -> dict[str, object]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()}
 
 
 def _twins(listing: Listing) -> tuple[int, tuple[str, ...]]:

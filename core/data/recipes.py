@@ -208,4 +208,5 @@ def normalising_of(model: str) -> Normalising:
     config = timm.get_pretrained_cfg(MODELS[model].timm_name) if model in MODELS else None
     if config is None:
         return Normalising()
-    return Normalising(tuple(config.mean), tuple(config.std))
+    (red, green, blue), deviations = config.mean, config.std
+    return Normalising((red, green, blue), (deviations[0], deviations[1], deviations[2]))

@@ -505,10 +505,13 @@ def _proportional_shots(images: int, seed: int) -> list[_Shot]:
 
 def _whole_shares(weights: np.ndarray, total: int) -> list[int]:
     """Return whole numbers that sum to `total`, at least 1 each, as near to the weights as that allows."""
-    exact = weights / weights.sum() * (total - len(weights)) + 1
-    shares = np.floor(exact).astype(int)
-    for place in np.argsort(shares - exact)[: total - shares.sum()]:
-        shares[place] += 1
+    exact = weights / weights.sum() * total
+    shares = np.maximum(1, np.floor(exact).astype(int))
+    while (lacking := total - shares.sum()) != 0:
+        # What is furthest below its share gets one more; what is furthest above, and has more than 1, one less.
+        gap = exact - shares
+        place = np.argmax(gap) if lacking > 0 else np.argmin(np.where(shares > 1, gap, np.inf))
+        shares[place] += np.sign(lacking)
     return [int(share) for share in shares]
 
 
@@ -518,8 +521,8 @@ def _counted_shots(kind: str, counts: pd.DataFrame, images: int, seed: int) -> l
     lesions = counts["lesions"].to_numpy(dtype=float)
     rows = counts.iloc[rng.choice(len(counts), size=images, p=lesions / lesions.sum())]
     shots: list[_Shot] = []
-    for lesion, row in enumerate(rows.itertuples(index=False)):
-        for photo in range(min(int(row.images_per_lesion), images - len(shots))):
+    for lesion, row in enumerate(rows.to_dict("records")):
+        for photo in range(min(int(row["images_per_lesion"]), images - len(shots))):
             shots.append(
                 _Shot(
                     image_id=f"SYN_{INDEX[kind]}{len(shots):06d}",
@@ -527,13 +530,17 @@ def _counted_shots(kind: str, counts: pd.DataFrame, images: int, seed: int) -> l
                     seed=seed * 1_000_003 + lesion,
                     kind=kind,
                     photo=photo,
-                    dx_type=row.dx_type if isinstance(row.dx_type, str) else "",
-                    age="" if np.isnan(row.age_years) else f"{row.age_years:.1f}",
-                    sex=row.sex if isinstance(row.sex, str) else "unknown",
-                    site=row.site if isinstance(row.site, str) else "unknown",
+                    dx_type=_or(row["dx_type"], ""),
+                    age="" if pd.isna(row["age_years"]) else f"{row['age_years']:.1f}",
+                    sex=_or(row["sex"], "unknown"),
+                    site=_or(row["site"], "unknown"),
                 )
             )
     return shots
+
+
+def _or(value: object, missing: str) -> str:
+    return value if isinstance(value, str) else missing
 
 
 def _shots(kind: str, count: int, seed: int) -> list[_Shot]:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import pandas as pd
 import pytest
@@ -16,7 +17,7 @@ from tests.core.data.test_readers import pad_ufes
 from train.__main__ import app
 from train.prepare import read_label_maps, read_targets
 
-COMMANDS = ("get", "combine", "merge", "augment", "resize", "split", "counts", "synthetic")
+COMMANDS = ("get", "combine", "merge", "augment", "resize", "split", "counts", "report", "synthetic")
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +93,35 @@ def test_counts_are_written_without_ids(data, tmp_path):
     counts = pd.read_csv(tmp_path / "counts.csv")
     assert counts["images"].sum() == 84
     assert "image_id" not in counts.columns
+
+
+def test_report_says_what_each_part_holds(data, tmp_path):
+    prepare("report", "--data", data, "--out", tmp_path / "report.md")
+    text = (tmp_path / "report.md").read_text()
+    assert "84 images of" in text
+    for title in (
+        "Diagnoses",
+        "Sex",
+        "Age in years",
+        "Site",
+        "Pictures",
+        "Quality",
+        "Skin tone (ITA)",
+        "Copies",
+    ):
+        assert f"\n## {title}" in text
+    parts = Split.of(read_dataset(data), seed=0).table["split"].value_counts()
+    heads = "train (n = {}) | val (n = {}) | test (n = {})".format(*parts[["train", "val", "test"]])
+    assert text.count(heads) == 5
+    assert "- on two sides of the split: 0" in text
+
+
+def test_report_of_facts_alone_has_no_pictures_part(data, tmp_path):
+    (tmp_path / "facts").mkdir()
+    shutil.copy(data / "HAM10000_metadata.csv", tmp_path / "facts")
+    said = prepare("report", "--data", tmp_path / "facts").output
+    assert "- images without a picture here: 84" in said
+    assert "## Pictures" not in said
 
 
 def test_synthetic_draws_as_many_as_asked(tmp_path):

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.data.counts import bundled_counts
 from core.data.pictures import read_picture
 from core.data.readers import count_missing, read_dataset
-from core.data.synthetic import PAINTERS, draw_lesion, make_dataset
+from core.data.synthetic import PAINTERS, draw_dataset, draw_lesion, make_dataset
+from core.errors import DataError
 from core.labels import CODES, MALIGNANT
 
 SMALL = (90, 120)
@@ -120,3 +122,72 @@ def test_a_seed_makes_the_same_dataset_and_another_one_other_drawings(tmp_path):
 
     assert pictures("a", 1) == pictures("b", 1)
     assert not set(pictures("c", 2)) & set(pictures("a", 1))
+
+
+def test_a_proportional_set_has_ham10000s_shares_and_facts(tmp_path):
+    table = read_dataset(draw_dataset(tmp_path / "drawn", images=400, seed=1, size_px=(18, 24), workers=1))
+    counts = bundled_counts()
+    assert len(table) == 400
+    assert count_missing(table) == 0
+    shares = counts.groupby("dx")["images"].sum() / counts["images"].sum()
+    drawn = table["dx"].value_counts()
+    assert all(abs(drawn[code] - 400 * shares[code]) <= 2 for code in CODES)
+    # 7,470 lesions have 10,015 photos.
+    assert 1.2 < len(table) / table["lesion_id"].nunique() < 1.5
+    nevi, melanomas = (table.loc[table["dx"] == code, "age_years"].mean() for code in ("nv", "mel"))
+    assert melanomas > nevi + 5
+    known = set(counts[["dx", "dx_type"]].itertuples(index=False, name=None))
+    assert set(table[["dx", "dx_type"]].itertuples(index=False, name=None)) <= known
+
+
+def test_a_proportional_set_is_the_same_in_any_number_of_processes_and_goes_on(tmp_path):
+    def content(folder):
+        return {path.name: path.read_bytes() for path in sorted(folder.rglob("*.*")) if path.is_file()}
+
+    first = draw_dataset(tmp_path / "a", images=60, seed=2, size_px=(18, 24), workers=1)
+    second = draw_dataset(tmp_path / "b", images=60, seed=2, size_px=(18, 24), workers=2)
+    assert content(first) == content(second)
+    assert content(draw_dataset(tmp_path / "c", images=60, seed=3, size_px=(18, 24), workers=1)) != content(
+        first
+    )
+    pictures = sorted(first.rglob("*.jpg"))
+    kept = {path: path.stat().st_mtime_ns for path in pictures[5:]}
+    for path in pictures[:5]:
+        path.unlink()
+    progress = []
+    draw_dataset(
+        tmp_path / "a",
+        images=60,
+        seed=2,
+        size_px=(18, 24),
+        workers=1,
+        progress=lambda *at: progress.append(at),
+    )
+    assert progress[-1] == (60, 60)
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert content(first) == content(second)
+
+
+def test_a_thread_draws_too_as_on_a_page(tmp_path):
+    import threading
+
+    done = []
+    thread = threading.Thread(
+        target=lambda: done.append(
+            draw_dataset(tmp_path / "t", images=60, seed=2, size_px=(18, 24), workers=2)
+        )
+    )
+    thread.start()
+    thread.join()
+    assert len(read_dataset(done[0])) == 60
+
+
+def test_every_diagnosis_is_there_however_few_are_asked_and_fewer_are_refused(tmp_path):
+    assert set(read_dataset(draw_dataset(tmp_path / "s", images=7, seed=0, size_px=(18, 24)))["dx"]) == set(
+        CODES
+    )
+    with pytest.raises(DataError, match="6 synthetic images are too few; expected 7"):
+        draw_dataset(tmp_path / "none", images=6, seed=0)
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="could not be written"):
+        draw_dataset(tmp_path / "file" / "out", images=7, seed=0)
