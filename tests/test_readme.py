@@ -76,12 +76,12 @@ def test_the_tests_install_what_the_app_needs():
     assert next(line for line in lines if not line.startswith("#")) == "-r ../requirements.txt"
 
 
-@pytest.mark.parametrize("subcommand", ["fit", "resume", "evaluate", "score"])
+@pytest.mark.parametrize("subcommand", ["fit", "resume", "evaluate", "score", "prepare"])
 def test_the_readme_shows_each_command_of_the_trainer(subcommand):
     assert any(line.split()[3] == subcommand for line in TRAINER_COMMANDS)
 
 
-@pytest.mark.parametrize("line", TRAINER_COMMANDS, ids=lambda line: line.split()[3])
+@pytest.mark.parametrize("line", TRAINER_COMMANDS, ids=lambda line: "-".join(line.split()[3:5]))
 def test_the_trainer_understands_the_command(line):
     name, options = understand(line)
     if name == "fit":
