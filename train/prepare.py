@@ -196,22 +196,20 @@ def counts(
     typer.echo(f"{len(table):,} images in {len(counted):,} rows of counts: {out}")
 
 
-@app.command()
-def report(
+@app.command("report")
+def report_on(
     data: DataOption = None,
     out: Annotated[Path | None, typer.Option("--out", help="A Markdown file. Default: the terminal.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the split: a recipe's `seed`.")] = 0,
     layout: LayoutOption = None,
 ) -> None:
     """Say what each part of a split holds: labels, people, skin tones, quality and copies of pictures."""
-    from train.prepare_report import report_lines
+    from train.prepare_report import report
 
-    lines = report_lines(data_dir(data), layout=layout, seed=seed, progress=_progress("pictures"))
+    text = report(data_dir(data), layout=layout, seed=seed, progress=_progress("pictures"))
     if out is None:
-        for line in lines:
-            typer.echo(line)
+        typer.echo(text)
         return
-    text = "\n".join(lines) + "\n"
     try:
         out.write_text(text, encoding="utf-8")
     except OSError as problem:

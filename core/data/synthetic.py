@@ -508,7 +508,7 @@ def _whole_shares(weights: np.ndarray, total: int) -> list[int]:
     exact = weights / weights.sum() * total
     shares = np.maximum(1, np.floor(exact).astype(int))
     while (lacking := total - shares.sum()) != 0:
-        # What is furthest below its share gets one more; what is furthest above, and has more than 1, one less.
+        # What is furthest below its share gets one more; what is furthest above, and has 2 or more, one less.
         gap = exact - shares
         place = np.argmax(gap) if lacking > 0 else np.argmin(np.where(shares > 1, gap, np.inf))
         shares[place] += np.sign(lacking)

@@ -98,30 +98,28 @@ def test_counts_are_written_without_ids(data, tmp_path):
 def test_report_says_what_each_part_holds(data, tmp_path):
     prepare("report", "--data", data, "--out", tmp_path / "report.md")
     text = (tmp_path / "report.md").read_text()
-    assert "84 images of" in text
+    assert f"84 images of {read_dataset(data)['lesion_id'].nunique()} lesions, split with seed 0" in text
     for title in (
-        "Diagnoses",
+        "Training",
+        "Test",
+        "Diagnosis",
         "Sex",
-        "Age in years",
-        "Site",
-        "Pictures",
-        "Quality",
         "Skin tone (ITA)",
-        "Copies",
+        "Reading",
+        "Quality: 5th percentile",
     ):
         assert f"\n## {title}" in text
     parts = Split.of(read_dataset(data), seed=0).table["split"].value_counts()
-    heads = "train (n = {}) | val (n = {}) | test (n = {})".format(*parts[["train", "val", "test"]])
-    assert text.count(heads) == 5
-    assert "- on two sides of the split: 0" in text
+    sharpness = next(line for line in text.splitlines() if line.startswith("| Sharpness |"))
+    assert re.findall(r"n = (\d+)", sharpness) == [str(parts[part]) for part in ("train", "val", "test")]
 
 
-def test_report_of_facts_alone_has_no_pictures_part(data, tmp_path):
+def test_report_of_facts_alone_has_no_measured_quality(data, tmp_path):
     (tmp_path / "facts").mkdir()
     shutil.copy(data / "HAM10000_metadata.csv", tmp_path / "facts")
     said = prepare("report", "--data", tmp_path / "facts").output
     assert "- images without a picture here: 84" in said
-    assert "## Pictures" not in said
+    assert "## Quality: 5th" not in said
 
 
 def test_synthetic_draws_as_many_as_asked(tmp_path):
