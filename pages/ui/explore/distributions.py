@@ -102,8 +102,8 @@ def _draw_plan(explored: Explored) -> None:
     if "split" in training:
         training = training[training["split"] == "train"]
         st.caption(
-            f"For the {len(training):,} images, of any diagnosis, that pass the rest of the filter and that the "
-            "recipes' split gives to training."
+            f"For the {len(training):,} images, of any diagnosis, that pass the rest of the filter and that "
+            "the recipes' split gives to training."
         )
     most = int(training["dx"].value_counts().max()) if len(training) else 1
     target, power = st.columns(2)
