@@ -3,11 +3,12 @@
 Add a way by adding one entry to PROJECTIONS.
 """
 
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -41,6 +42,7 @@ class Projection:
     Attributes:
         title: what people call it.
         about: what its picture means and does not mean, in a sentence or two.
+        slow: whether a page must not wait for it.
         package: the Python module it needs beyond the app's own; None if it needs none.
         install: what to install for it.
     """
@@ -48,6 +50,7 @@ class Projection:
     title: str
     about: str
     function: Callable[[np.ndarray], Projected]
+    slow: bool = False
     package: str | None = None
     install: str = ""
 
@@ -79,11 +82,8 @@ def umap(features: np.ndarray) -> Projected:
     Raises:
         DataError: fewer than three pictures have features, or the package is not installed.
     """
-    try:
-        package = import_module("umap")
-    except ImportError as problem:
-        raise DataError("UMAP is not installed here; pip install umap-learn, or choose PCA.") from problem
     usable = _usable(features)
+    package = _package("umap", "umap-learn")
     mean, axes, _ = _main_axes(features, usable, _UMAP_COMPONENTS)
     components = _along(features, usable, mean, axes)
     neighbours = min(15, len(components) - 1)
@@ -91,6 +91,16 @@ def umap(features: np.ndarray) -> Projected:
     reducer = package.UMAP(n_neighbors=neighbours, min_dist=0.1, random_state=0, n_jobs=1, init="pca")
     points = np.asarray(reducer.fit_transform(components), dtype=np.float32)
     return Projected(_placed(points, usable), (), len(points))
+
+
+def _package(module: str, install: str) -> Any:  # noqa: ANN401 -- an optional package without types
+    try:
+        with warnings.catch_warnings():
+            # What it misses for parts of it that are not used here is nobody's business.
+            warnings.simplefilter("ignore", ImportWarning)
+            return import_module(module)
+    except ImportError as problem:
+        raise DataError(f"This map needs a package: pip install {install}, or choose PCA.") from problem
 
 
 def _usable(features: np.ndarray) -> np.ndarray:
@@ -155,6 +165,7 @@ PROJECTIONS: Final = {
         "UMAP",
         "Neighbours stay neighbours. Distances between groups, their sizes and the axes mean nothing.",
         umap,
+        slow=True,
         package="umap",
         install="umap-learn",
     ),

@@ -12,6 +12,7 @@ from core.data.likeness import Likenesses
 from core.data.masks import find_masks
 from core.data.projection import PROJECTIONS, Projected
 from core.errors import CheckpointError
+from core.jobs import Report
 from core.models.catalog import bundled_names, folder_of
 from core.models.reference import Reference, parse_reference
 from core.predict.features import Extractor, Features, checkpoint_extractor, compute_features, stored_features
@@ -92,12 +93,28 @@ def likenesses(dataset: Dataset, found: Features) -> Likenesses:
     return _likenesses(dataset.key, found.extractor, len(found.image_ids), found)
 
 
-def projected(dataset: Dataset, found: Features, way: str) -> Projected:
-    """Return where a dataset's pictures lie on the map. way: one of PROJECTIONS.
+def projected(dataset: Dataset, found: Features, way: str) -> Projected | None:
+    """Return where a dataset's pictures lie on the map; for a slow way, draw the job that finds it out.
+
+    way: one of PROJECTIONS.
 
     Raises:
         DataError: there are too few pictures.
     """
+    projection = PROJECTIONS[way]
+    if projection.slow:
+
+        def arrange(report: Report) -> Projected:
+            report(0, None, note="it cannot be cancelled once it runs")
+            return projection.function(found.values)
+
+        return jobs.draw(
+            f"map:{way}:{dataset.key}:{found.extractor}:{len(found.image_ids)}",
+            f"Arranging by {projection.title}",
+            arrange,
+            button=f"Arrange by {projection.title}",
+            about=f"{len(found.image_ids):,} pictures take a minute or more; the page stays free meanwhile.",
+        )
     return _projected(dataset.key, found.extractor, len(found.image_ids), way, found)
 
 

@@ -72,6 +72,9 @@ def draw(explored: Explored) -> None:
             return
         column, way = _ask()
         places = looking.projected(explored.dataset, found, way)
+        if places is None:
+            picture.draw_opened(explored, [])
+            return
     except LesionLensError as problem:
         notices.refuse(problem)
         return
