@@ -2,7 +2,8 @@
 
 Three kinds, from the surest to the least sure:
 - the same file, or other files with the same pixels (digests);
-- a near copy: re-encoded, resized, turned or mirrored (perceptual hashes, `imagehash.phash`);
+- a near copy: re-encoded, resized, turned or mirrored (perceptual hashes, `imagehash.phash`, and then the
+  gray levels themselves: dark spots in the middle of skin share hashes by chance);
 - the same spot photographed again: `core.data.scenes`.
 
 Two photos of one lesion are expected to look alike. What matters is a pair under two lesion ids, since no
@@ -22,12 +23,17 @@ from core.data.splits import DUPLICATE_PAIRS
 KINDS: Final = ("same file", "same pixels", "near copy", "same spot")
 PAIR_COLUMNS: Final = ("first", "second", "kind", "score")
 
-NEAR_BITS: Final = 4
-"""Hashes of 64 bits that differ in at most this many are near copies: on HAM10000, chance pairs differ in
-32 bits on average."""
+NEAR_BITS: Final = 8
+"""Hashes of 64 bits that differ in at most this many are compared gray level by gray level."""
+
+NEAR_LIKENESS: Final = 0.995
+"""Correlation of 16 × 16 gray levels from which on pictures are copies."""
 
 _HASH_SIDE_PX: Final = 128
+_HASHES: Final = 128
+_GRAY_SIDE: Final = 16
 _ROWS: Final = 512
+_PAIRS: Final = 8192
 
 _TURNS: Final = (
     None,
@@ -42,15 +48,17 @@ _TURNS: Final = (
 
 
 def fingerprints(image: Image.Image) -> str:
-    """Return the perceptual hashes of a picture as it is and in the seven other orientations.
+    """Return what copies of a picture share, in hexadecimal digits.
 
-    They are 64-bit hashes (`imagehash.phash`), 16 hexadecimal digits each, the picture as it is first.
+    First its perceptual hash (`imagehash.phash`, 64 bits) as it is and in the seven other orientations, then
+    16 × 16 gray levels of it.
     """
     import imagehash
 
     small = image.convert("L").resize((_HASH_SIDE_PX, _HASH_SIDE_PX), Image.Resampling.BOX)
     turned = (small if turn is None else small.transpose(turn) for turn in _TURNS)
-    return "".join(str(imagehash.phash(one)) for one in turned)
+    gray = small.reduce(_HASH_SIDE_PX // _GRAY_SIDE)
+    return "".join(str(imagehash.phash(one)) for one in turned) + gray.tobytes().hex()
 
 
 def find_exact(inspection: pd.DataFrame) -> pd.DataFrame:
@@ -66,32 +74,63 @@ def find_exact(inspection: pd.DataFrame) -> pd.DataFrame:
     return _table(pairs)
 
 
-def find_near(inspection: pd.DataFrame, *, bits: int = NEAR_BITS) -> pd.DataFrame:
-    """Return pairs whose hashes differ in at most `bits`, in any orientation; see `find_twins`.
+def find_near(
+    inspection: pd.DataFrame, *, bits: int = NEAR_BITS, likeness: float = NEAR_LIKENESS
+) -> pd.DataFrame:
+    """Return pairs of near copies, in any orientation; see `find_twins`.
 
-    score: share of bits that agree. Pictures without structure (one colour) have no hash worth comparing
-    and are left out.
+    Their hashes differ in at most `bits`, and their gray levels correlate with at least `likeness`, which is
+    the score. Pictures of one colour have neither and are left out.
     """
     hashed = inspection[inspection["fingerprints"].notna() & (inspection["contrast"] > 1)]
     if len(hashed) < 2:
         return _table([])
     names = hashed.index.to_numpy(dtype=object)
+    texts = hashed["fingerprints"].tolist()
     hashes = np.array(
-        [[int(text[at : at + 16], 16) for at in range(0, 128, 16)] for text in hashed["fingerprints"]],
-        dtype=np.uint64,
+        [[int(text[at : at + 16], 16) for at in range(0, _HASHES, 16)] for text in texts], dtype=np.uint64
     )
+    gray = np.array([np.frombuffer(bytes.fromhex(text[_HASHES:]), dtype=np.uint8) for text in texts])
+    pairs = _close_hashes(hashes, bits)
+    alike = _likeness(gray.reshape(-1, _GRAY_SIDE, _GRAY_SIDE), pairs)
+    sure = alike >= likeness
+    return _table(
+        [
+            (names[first], names[second], "near copy", float(score))
+            for (first, second), score in zip(pairs[sure], alike[sure], strict=True)
+        ]
+    )
+
+
+def _close_hashes(hashes: np.ndarray, bits: int) -> np.ndarray:
+    """Return pairs of rows (first < second) of which an orientation differs in few bits, shape (P, 2)."""
     upright = hashes[:, 0]
-    pairs = []
-    for start in range(0, len(names), _ROWS):
+    found = []
+    for start in range(0, len(hashes), _ROWS):
         block = hashes[start : start + _ROWS]
-        distance = np.full((len(block), len(names) - start), 64, dtype=np.uint8)
+        distance = np.full((len(block), len(hashes) - start), 64, dtype=np.uint8)
         for turn in range(len(_TURNS)):
             np.minimum(distance, np.bitwise_count(block[:, turn, None] ^ upright[None, start:]), out=distance)
         rows, columns = np.nonzero(distance <= bits)
-        for row, column in zip(rows[columns > rows], columns[columns > rows], strict=True):
-            score = 1 - float(distance[row, column]) / 64
-            pairs.append((names[start + row], names[start + column], "near copy", score))
-    return _table(pairs)
+        later = columns > rows
+        found.append(np.stack([rows[later], columns[later]], axis=1) + start)
+    return np.concatenate(found)
+
+
+def _likeness(gray: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """Return the highest correlation of each pair over the eight orientations, shape (P,)."""
+    levels = gray.astype(np.float32)
+    levels -= levels.mean(axis=(1, 2), keepdims=True)
+    levels /= np.maximum(np.linalg.norm(levels, axis=(1, 2), keepdims=True), 1e-6)
+    best = np.full(len(pairs), -1.0, dtype=np.float32)
+    for quarter in range(4):
+        turned = np.rot90(levels, quarter, axes=(1, 2))
+        for view in (turned, turned[:, :, ::-1]):
+            for start in range(0, len(pairs), _PAIRS):
+                first, second = pairs[start : start + _PAIRS].T
+                alike = (view[first] * levels[second]).sum(axis=(1, 2))
+                np.maximum(best[start : start + _PAIRS], alike, out=best[start : start + _PAIRS])
+    return best
 
 
 def find_twins(inspection: pd.DataFrame, scenes: pd.DataFrame | None = None) -> pd.DataFrame:
