@@ -36,6 +36,8 @@ _DEFAULT_RECIPE: Final = "lite0"
 # Cards are this wide at most: more pixels would only take longer to send.
 _SHOWN_PX: Final = 360
 _MAX_DRAW: Final = 9_999
+# A draw in which lite0 turns, shears and zooms enough to be seen.
+_FIRST_DRAW: Final = 64
 _VIEWS: Final = 4
 
 _SECTIONS: Final = {
@@ -101,7 +103,7 @@ def _ask_recipe(recipes: dict[str, PictureRecipe]) -> tuple[PictureRecipe, int]:
         "Draw no.",
         min_value=0,
         max_value=_MAX_DRAW,
-        value=1,
+        value=_FIRST_DRAW,
         key=_DRAW,
         bind="query-params",
         help="The same number draws the same changes again.",
@@ -112,7 +114,7 @@ def _ask_recipe(recipes: dict[str, PictureRecipe]) -> tuple[PictureRecipe, int]:
 
 
 def _draw_again() -> None:
-    st.session_state[_DRAW] = (int(st.session_state.get(_DRAW, 1)) + 1) % (_MAX_DRAW + 1)
+    st.session_state[_DRAW] = (int(st.session_state.get(_DRAW, _FIRST_DRAW)) + 1) % (_MAX_DRAW + 1)
 
 
 def _ask_picture(explored: Explored) -> _Chosen:
