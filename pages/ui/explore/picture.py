@@ -143,7 +143,8 @@ def _draw_facts(explored: Explored, row: pd.Series) -> None:
         st.badge("malignant", icon=":material/warning:", color="red")
     else:
         st.badge("benign", color="gray")
-    st.subheader(diagnosis.name, anchor=False)
+    # Not a heading: those are smaller than the text in a dialog.
+    st.markdown(f"**{diagnosis.name}**")
     if explored.reader.name == "patient":
         st.caption(diagnosis.plain_name)
     age = None if pd.isna(row["age_years"]) else f"{row['age_years']:g} years"
