@@ -58,7 +58,7 @@ def table(tmp_path):
 def test_each_row_holds_the_features_of_its_own_picture(table, tmp_path):
     found = compute_features(table, extractor(), cache_dir=tmp_path / "cache", batch=4)
     assert found.image_ids == tuple(f"I{number}" for number in range(11) if number != 4)
-    assert found.values.dtype == np.float16
+    assert np.asarray(found.values).dtype == np.float16
     for number in (0, 1, 5, 10):
         expected = [10 * number, 20 * number, 255 - 10 * number]
         assert np.allclose(found.of([f"I{number}"])[0], expected, atol=1)
@@ -68,7 +68,7 @@ def test_a_picture_that_cannot_be_read_is_named_and_has_no_features(table, tmp_p
     found = compute_features(table, extractor(), cache_dir=tmp_path / "cache")
     assert list(found.unreadable) == ["I7"]
     assert "I7.png" in found.unreadable["I7"]
-    assert np.isnan(found.values[found.image_ids.index("I7")]).all()
+    assert np.isnan(np.asarray(found.values)[found.image_ids.index("I7")]).all()
     assert "I7" not in found.index
 
 
