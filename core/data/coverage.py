@@ -224,7 +224,7 @@ def _check_labels(evidence: Evidence, part: str) -> Iterator[Check]:
             part,
             "labels",
             "fine",
-            f"All seven diagnoses; the rarest, {label_of('dx', least).lower()}, has {lesions[least]} lesions.",
+            f"All seven diagnoses; the rarest, {label_of('dx', least)}, has {lesions[least]} lesions.",
         )
 
 
@@ -259,7 +259,9 @@ def _check_diversity(evidence: Evidence, part: str) -> Iterator[Check]:
             named = ", ".join(f"{label_of(column, value)} ({lesions.get(value, 0)})" for value in few)
             told = f"Fewer than {FEW_LESIONS} lesions of: {named}. {told}"
         state: State = "look" if few or unknown > _MUCH_UNKNOWN * len(rows) else "fine"
-        yield Check(part, topic, state, told if few else f"Every group has at least {FEW_LESIONS} lesions. {told}")
+        yield Check(
+            part, topic, state, told if few else f"Every group has at least {FEW_LESIONS} lesions. {told}"
+        )
 
 
 def _check_siblings(evidence: Evidence, part: str) -> Iterator[Check]:
@@ -274,7 +276,10 @@ def _check_siblings(evidence: Evidence, part: str) -> Iterator[Check]:
         yield Check(part, "siblings", "look", sentence)
     else:
         yield Check(
-            part, "siblings", "fine", f"No lesion of its {rows['group'].nunique():,} is in another part."
+            part,
+            "siblings",
+            "fine",
+            f"None of its {rows['group'].nunique():,} lesions, known duplicates counted once, is in another part.",
         )
 
 

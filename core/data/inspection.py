@@ -25,7 +25,7 @@ from core.data.quality import Measures, measure
 from core.data.twins import fingerprints
 from core.errors import PictureError, StoreError
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Raise it when a measure changes: what was measured before is then measured anew."""
 
 _CHUNK: Final = 32

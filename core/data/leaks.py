@@ -1,8 +1,8 @@
 """The leak meter: what a rule of splitting lets through from training into the test, and what that is worth.
 
 A picture in the test leaks its answer when training holds a sibling: another photo of its lesion, or a copy
-of itself. The shares need facts alone. What they can be worth shows a model that only remembers: it answers with
-the diagnosis of the training picture that is most alike in a few colours, and has never seen a label before.
+of itself. The shares need facts alone. What they can be worth shows a model that only remembers: it answers
+with the diagnosis of the training picture that is most alike in a few colours. No label shaped those colours.
 
 Add a rule by adding a function to RULES.
 """
@@ -127,9 +127,7 @@ RULES: Final[Mapping[str, Rule]] = {
 }
 
 
-def divide(
-    metadata: pd.DataFrame, rule: str, *, seed: int = 0, copy_target: int = COPY_TARGET
-) -> Division:
+def divide(metadata: pd.DataFrame, rule: str, *, seed: int = 0, copy_target: int = COPY_TARGET) -> Division:
     """Divide a metadata table by a rule of RULES.
 
     copy_target: to how many pictures copies bring each diagnosis that has fewer; only "augmented" makes any.
@@ -147,7 +145,7 @@ def divide(
 def has_sibling(metadata: pd.DataFrame, division: Division) -> np.ndarray:
     """Return whether training holds the same lesion, for each test picture of a division, bool (T,).
 
-    The known duplicate pairs count as one lesion. Copies of a picture are photos of its lesion, so they count.
+    The known duplicate pairs count as one lesion. Copies of a picture are photos of its lesion and count.
     """
     groups = pd.factorize(lesion_groups(metadata))[0][division.rows]
     return np.isin(groups[division.test], groups[~division.test])
@@ -194,15 +192,13 @@ def _log_choose(count: int, taken: int) -> float:
 
 @dataclass(frozen=True)
 class SmallPictures:
-    """A few pixels of each picture of a table: `pixels` is uint8 (N, 24, 32, 3); `here` says which there are."""
+    """A few pixels of each picture of a table: `pixels` is uint8 (N, 24, 32, 3), `here` says which exist."""
 
     pixels: np.ndarray
     here: np.ndarray
 
 
-def small_pictures(
-    metadata: pd.DataFrame, *, cache_dir: Path, report: Report | None = None
-) -> SmallPictures:
+def small_pictures(metadata: pd.DataFrame, *, cache_dir: Path, report: Report | None = None) -> SmallPictures:
     """Return the small pictures of a table, decoded once and kept in the cache folder.
 
     Raises:
@@ -264,9 +260,7 @@ def measure_worth(
     answers = _answer(vectors[~test], truth[~test], vectors[test], report)
     lesions = lesion_groups(metadata).to_numpy(dtype=object)[division.rows[test]]
     metric = {"balanced_accuracy": METRICS["balanced_accuracy"]}
-    scored = lesion_bootstrap(
-        truth[test], np.eye(len(CODES))[answers], lesions, metric, resamples=_RESAMPLES
-    )
+    scored = lesion_bootstrap(truth[test], np.eye(len(CODES))[answers], lesions, metric, resamples=_RESAMPLES)
     right = answers == truth[test]
     told = has_sibling(metadata, division)
     both = [
@@ -330,9 +324,7 @@ def _turned(picture: np.ndarray, row: int, copy: int) -> np.ndarray:
     return np.asarray(image.rotate(angle, Image.Resampling.BILINEAR, fillcolor=mean))
 
 
-def _answer(
-    known: np.ndarray, truth: np.ndarray, asked: np.ndarray, report: Report | None
-) -> np.ndarray:
+def _answer(known: np.ndarray, truth: np.ndarray, asked: np.ndarray, report: Report | None) -> np.ndarray:
     """Return the class of the nearest known vector of each asked one, shape (T,)."""
     squares = (known**2).sum(axis=1)
     nearest = np.empty(len(asked), dtype=np.int64)

@@ -1,4 +1,4 @@
-"""What can be measured on a picture itself, without knowing what it shows: sharpness, light, hair, corners, skin.
+"""What can be measured on a picture without knowing what it shows: sharpness, light, hair, corners, skin.
 
 None of these numbers is a verdict: a dark picture of a black melanoma is dark because it should be. They are
 read beside the other pictures of a dataset, as percentiles. Add one by adding a field to Measures, its line
@@ -25,6 +25,7 @@ MAX_SIDE_PX: Final = 640
 _COPY_PX: Final = 225
 
 _WHITE: Final = 240
+_SOFT_EDGE: Final = 0.1
 _DARK: Final = 48.0
 # A border is black where it is this much darker than the picture's middle half, and dark at all.
 _DARK_BESIDE_MIDDLE: Final = 0.45
@@ -44,7 +45,7 @@ _LEAST_YELLOW: Final = 1.0
 
 ITA_BANDS: Final = ("very light", "light", "intermediate", "tan", "brown", "dark")
 ITA_EDGES: Final = (55.0, 41.0, 28.0, 10.0, -30.0)
-"""Degrees: above the first is the first band, and so on (Chardon et al., 1991; Del Bino and Bernerd, 2013)."""
+"""Degrees: above the first is the first band, and so on (Chardon et al., 1991; Del Bino, Bernerd 2013)."""
 
 ITA_LIMITS: Final = (
     "ITA is a colour measured on the picture: arctan((L* − 50) / b*) of the skin around the lesion. Lamp, "
@@ -148,8 +149,8 @@ _ENTRIES: Final = (
     Measure(
         "hair",
         "Hair",
-        "Share of pixels on dark, thin, long lines. Vessels and skin lines can be mistaken for hair, and fair "
-        "hair is missed.",
+        "Share of pixels on dark, thin, long lines. Vessels and skin lines can be mistaken for hair, and "
+        "fair hair is missed.",
         "high", "none", "much", "share",
     ),
     Measure(
@@ -210,28 +211,36 @@ def measure(
         width_px=shown_width,
         height_px=shown_height,
         aspect=max(shown_width, shown_height) / min(shown_width, shown_height),
-        sharpness=measure_sharpness(seen),
+        sharpness=measure_sharpness(seen, _grown(corners, seen.shape[:2])),
         brightness=float(middle),
         contrast=float(high - low),
         overexposed=float((copy.min(axis=2) >= _WHITE).mean()),
         hair=float(hair.mean()),
         corners=float(corners.mean()),
-        ita_degrees=measure_ita(copy, None if mask is None else _resized(mask, copy.shape[:2]), corners | hair),
+        ita_degrees=measure_ita(
+            copy, None if mask is None else _resized(mask, copy.shape[:2]), corners | hair
+        ),
     )
 
 
-def measure_sharpness(pixels: np.ndarray) -> float:
+def measure_sharpness(pixels: np.ndarray, ignored: np.ndarray | None = None) -> float:
     """Return how much of its steepest edges uint8 RGB (H, W, 3) loses to a blur, 0 to 1; NaN for one colour.
 
+    ignored: what has no say, bool (H, W): black corners have steep and soft edges of their own.
+
     A mean over 5 × 5 pixels flattens a sharp edge and leaves a blurred one nearly as it was (the idea of
-    Crété et al., 2007). Only the steepest 2 % of pixels count: smooth skin around a sharp lesion says nothing.
+    Crété et al., 2007). Only the steepest 2 % of pixels count: smooth skin around a lesion says nothing.
     """
     luma = _luma(pixels)
     steepness = _steepness(luma)
+    if ignored is not None:
+        steepness = np.where(ignored[1:-1, 1:-1], 0, steepness)
     if steepness.size == 0:
         return float("nan")
     place = int((1 - _STEEPEST) * (steepness.size - 1))
-    edges = steepness >= np.partition(steepness, place, axis=None).flat[place]
+    edges = steepness >= max(np.partition(steepness, place, axis=None).flat[place], 1e-6)
+    if not edges.any():
+        return float("nan")
     before = float(steepness[edges].sum())
     if before / edges.sum() < _LEAST_STEEPNESS:
         return float("nan")
@@ -381,6 +390,14 @@ def _spread(values: np.ndarray, step: tuple[int, int], reach: int) -> np.ndarray
         top, left = half + offset * step[0], half + offset * step[1]
         best = np.maximum(best, padded[top : top + height, left : left + width])
     return best
+
+
+def _grown(corners: np.ndarray, shape: tuple[int, int]) -> np.ndarray | None:
+    """Return corners with their soft edge, at this shape; None where there are none."""
+    if not corners.any():
+        return None
+    reach = max(1, round(min(corners.shape) * _SOFT_EDGE))
+    return _resized(ndimage.maximum_filter(corners, 2 * reach + 1), shape)
 
 
 def _otsu(values: np.ndarray) -> float:

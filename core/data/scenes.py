@@ -95,8 +95,8 @@ def find_scenes(
         return _sure(result, least_points)
     except OSError as problem:
         raise StoreError(
-            f"The comparison could not be written to {folder} ({problem.strerror or problem}). Free some disk "
-            "space or set LESIONLENS_CACHE to another folder, then start it again: it goes on."
+            f"The comparison could not be written to {folder} ({problem.strerror or problem}). Free some "
+            "disk space or set LESIONLENS_CACHE to another folder, then start it again: it goes on."
         ) from problem
 
 

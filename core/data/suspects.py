@@ -1,4 +1,4 @@
-"""Labels worth a second look: pictures that a model, asked without having seen their lesion, would name otherwise.
+"""Labels worth a second look: pictures that a model would name otherwise when it has not seen their lesion.
 
 The model is a logistic regression on features in which no diagnosis is, cross-validated by lesion, and the
 ranking is cleanlab's (Northcutt et al., 2021). It is no verdict: in HAM10000 most malignant labels come from

@@ -21,7 +21,7 @@ from core.data.leaks import (
 )
 from core.errors import SplitError
 from core.evaluate.intervals import Interval
-from core.labels import CODES
+from core.labels import BY_CODE, CODES
 from core.settings import settings
 from core.words import NOT_AVAILABLE, short_name
 from pages.ui import charts, jobs, notices, theme
@@ -40,7 +40,9 @@ def draw(explored: Explored) -> None:
     """Draw the view of what is explored."""
     rule, seed, target = _ask()
     try:
-        shares, expected = _shares(explored.dataset.key, hash(explored.selection), rule, seed, target, explored.chosen)
+        shares, expected = _shares(
+            explored.dataset.key, hash(explored.selection), rule, seed, target, explored.chosen
+        )
     except SplitError as problem:
         notices.refuse(problem)
         return
@@ -95,14 +97,14 @@ def _draw_shares(shares: pd.DataFrame, expected: pd.Series | None, rule: str) ->
         _bars(shares, expected),
         key=f"explore_leak_chart_{rule}",
         config=charts.CONFIG,
-        alt="Share of test pictures with a sibling in training, by diagnosis; the table below has the numbers.",
+        alt="Test pictures with a sibling in training, by diagnosis; the table below has the numbers.",
     )
     words = f"{int(whole['test']):,} test pictures, {100 * TEST_SHARE:.0f} % of all."
     if expected is not None:
-        words += " The dark mark is the mean over all possible draws, computed exactly."
+        words += " The line across a bar is the mean over all possible draws, computed exactly."
     st.caption(words)
     with st.expander("The numbers as a table", icon=":material/table_rows:"):
-        st.dataframe(_numbers(shares, expected), width="stretch", alt="Siblings by diagnosis")
+        st.table(_numbers(shares, expected), alt="Siblings by diagnosis")
 
 
 def _say_shares(shares: pd.DataFrame, expected: pd.Series | None) -> str:
@@ -117,8 +119,8 @@ def _say_shares(shares: pd.DataFrame, expected: pd.Series | None) -> str:
     worst = classes["share"].idxmax()
     at_worst = classes.loc[worst]
     said = (
-        f"**{figures.percent(whole['share'])}** of the test pictures ({siblings:,} of {count:,}) show a lesion "
-        f"that training has seen, most for {short_name(worst).lower()}: "
+        f"**{figures.percent(whole['share'])}** of the test pictures ({siblings:,} of {count:,}) show a "
+        f"lesion that training has seen, most for {BY_CODE[worst].name.lower()}: "
         f"{figures.percent(at_worst['share'])} of {int(at_worst['test']):,}."
     )
     if expected is not None:
@@ -200,8 +202,8 @@ def _draw_worth(explored: Explored, rule: str, seed: int, target: int) -> None:
         "Measuring the leaks",
         measure,
         button="Measure it",
-        about=f"Some seconds for all {len(RULES)} rules; the first time, every picture is shrunk before that, "
-        "which takes about half a minute for 10,000.",
+        about=f"Some seconds for all {len(RULES)} rules; the first time, every picture is shrunk before "
+        "that, which takes about half a minute for 10,000.",
     )
     if worths is not None:
         _draw_scores(worths, rule)
@@ -216,17 +218,19 @@ def _draw_scores(worths: dict[str, Worth], rule: str) -> None:
         alt="Balanced accuracy under each rule with its 95 % interval; the table below has the numbers.",
     )
     st.caption(
-        "Balanced accuracy, the mean of the seven recalls: 0.14 is guessing. The lines are 95 % intervals over "
-        "lesions. A trained network gains another amount, and the same way."
+        "Balanced accuracy, the mean of the seven recalls: 0.14 is guessing. The lines are 95 % intervals "
+        "over lesions. A trained network gains another amount, and the same way."
     )
     with st.expander("The numbers as a table", icon=":material/table_rows:"):
-        st.dataframe(_score_table(worths), width="stretch", alt="Balanced accuracy under each rule")
+        st.table(_score_table(worths), alt="Balanced accuracy under each rule")
 
 
 def _say_worth(worths: dict[str, Worth]) -> str:
     fair = worths["lesion"].balanced_accuracy.value
     if not np.isfinite(fair):
-        return "A diagnosis has no test picture in this draw, so balanced accuracy is not defined. Draw again."
+        return (
+            "A diagnosis has no test picture in this draw, so balanced accuracy is not defined. Draw again."
+        )
     gains = [
         f"**{worths[name].balanced_accuracy.value - fair:+.2f}** by “{RULES[name].title.lower()}”".replace(
             "-", "−"
@@ -238,8 +242,8 @@ def _say_worth(worths: dict[str, Worth]) -> str:
     worth = worths["picture"]
     if worth.compared:
         said += (
-            f" With random pictures it is right for {figures.percent(worth.with_sibling)} of the test pictures "
-            f"that have a sibling in training (n = {worth.n_with:,}) and for "
+            f" With random pictures it is right for {figures.percent(worth.with_sibling)} of the test "
+            f"pictures that have a sibling in training (n = {worth.n_with:,}) and for "
             f"{figures.percent(worth.without_sibling)} of those that have none (n = {worth.n_without:,}), "
             f"averaged over {len(worth.compared)} diagnoses."
         )
