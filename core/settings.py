@@ -46,7 +46,7 @@ class Settings:
         cache_dir: where image stores and downloads lie.
         runs_dir: where training runs lie.
         allow_training: whether the Train page may start a training process on this machine.
-        allow_folders: whether somebody who sits at this machine may open any of its folders on the Explore page.
+        allow_folders: whether somebody at this machine may open any of its folders on the Explore page.
         hub_owner: user or organisation on the Hugging Face Hub under which checkpoints are published.
         hub_token: access token of the Hub, for gated and private repositories. Never shown.
         hub_timeout_s: how long the Hub may take to answer, in seconds.
