@@ -279,7 +279,7 @@ def _check_siblings(evidence: Evidence, part: str) -> Iterator[Check]:
             part,
             "siblings",
             "fine",
-            f"None of its {rows['group'].nunique():,} lesions, known duplicates counted once, is in another part.",
+            f"None of its {rows['group'].nunique():,} lesions (duplicates count once) is in another part.",
         )
 
 

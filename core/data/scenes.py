@@ -126,7 +126,7 @@ def describe(pixels: np.ndarray) -> np.ndarray:
     # The round edge of a dermatoscope is the same in thousands of pictures.
     usable = cv2.erode((~find_corners(small)).astype(np.uint8), np.ones((9, 9), np.uint8))
     even = cv2.createCLAHE(2.0, (4, 4)).apply(luma)
-    orb = cv2.ORB_create(POINTS, 1.2, 6, edgeThreshold=12, patchSize=24, fastThreshold=4)
+    orb = cv2.ORB.create(POINTS, 1.2, 6, edgeThreshold=12, patchSize=24, fastThreshold=4)
     points, words = orb.detectAndCompute(even, usable)
     count = 0 if words is None else min(POINTS, len(words))
     row["count"] = count

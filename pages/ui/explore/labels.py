@@ -1,6 +1,5 @@
 """Labels worth a second look, ranked by a model that has not seen their lesion. No verdicts."""
 
-from functools import partial
 from typing import Final
 
 import pandas as pd
@@ -50,7 +49,7 @@ def draw(explored: Explored) -> None:
     examined.draw_pages(_SUSPECTS_PAGE, len(ranked))
     st.download_button(
         "The whole ranking as CSV",
-        data=partial(ranked.to_csv, index=False, float_format="%.4f"),
+        data=lambda: ranked.to_csv(index=False, float_format="%.4f"),
         file_name="labels_to_look_at.csv",
         mime="text/csv",
         icon=":material/download:",
@@ -63,15 +62,14 @@ def draw(explored: Explored) -> None:
 def _draw_suspects(explored: Explored, part: pd.DataFrame) -> None:
     rows = explored.dataset.table.set_index("image_id", drop=False)
     groups = []
-    for suspect in part.itertuples(index=False):
-        row = rows.loc[suspect.image_id]
-        how = "" if pd.isna(suspect.dx_type) else f", {label_of('dx_type', str(suspect.dx_type))}"
+    for suspect in part.to_dict("records"):
+        how = "" if pd.isna(suspect["dx_type"]) else f", {label_of('dx_type', suspect['dx_type'])}"
         lines = (
-            f"model: {short_name(str(suspect.suggested))} {figures.percent(suspect.p_suggested)}",
-            f"label: {figures.percent(suspect.p_label)}{how}",
+            f"model: {short_name(suspect['suggested'])} {figures.percent(suspect['p_suggested'])}",
+            f"label: {figures.percent(suspect['p_label'])}{how}",
         )
-        colour = theme.diagnosis_colours()[str(suspect.dx)]
-        groups.append(tiles.Group(row.to_frame().T, short_name(str(suspect.dx)), colour, lines))
+        colour = theme.diagnosis_colours()[suspect["dx"]]
+        groups.append(tiles.Group(rows.loc[[suspect["image_id"]]], short_name(suspect["dx"]), colour, lines))
     tiles.draw(
         groups, key="explore_suspect_tiles", label=f"{len(groups)} labels", masks={}, opened=picture.put
     )

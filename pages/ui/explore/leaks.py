@@ -90,7 +90,7 @@ def _draw_again() -> None:
 
 
 def _draw_shares(shares: pd.DataFrame, expected: pd.Series | None, rule: str) -> None:
-    whole = shares.loc["all"]
+    count = int(shares["test"]["all"])
     st.subheader("Test pictures whose lesion is in training too", anchor=False)
     st.markdown(_say_shares(shares, expected))
     st.plotly_chart(
@@ -99,7 +99,7 @@ def _draw_shares(shares: pd.DataFrame, expected: pd.Series | None, rule: str) ->
         config=charts.CONFIG,
         alt="Test pictures with a sibling in training, by diagnosis; the table below has the numbers.",
     )
-    words = f"{int(whole['test']):,} test pictures, {100 * TEST_SHARE:.0f} % of all."
+    words = f"{count:,} test pictures, {100 * TEST_SHARE:.0f} % of all."
     if expected is not None:
         words += " The line across a bar is the mean over all possible draws, computed exactly."
     st.caption(words)
@@ -108,16 +108,16 @@ def _draw_shares(shares: pd.DataFrame, expected: pd.Series | None, rule: str) ->
 
 
 def _say_shares(shares: pd.DataFrame, expected: pd.Series | None) -> str:
-    whole = shares.loc["all"]
+    told = shares.to_dict("index")
+    whole = told["all"]
     count, siblings = int(whole["test"]), int(whole["with_sibling"])
     if not siblings:
         return (
             f"**None of {count:,} test pictures** shows a lesion that training has seen. A score on them is "
             "about new lesions."
         )
-    classes = shares.drop(index="all").dropna()
-    worst = classes["share"].idxmax()
-    at_worst = classes.loc[worst]
+    worst = max((code for code in CODES if told[code]["test"]), key=lambda code: told[code]["share"])
+    at_worst = told[worst]
     said = (
         f"**{figures.percent(whole['share'])}** of the test pictures ({siblings:,} of {count:,}) show a "
         f"lesion that training has seen, most for {BY_CODE[worst].name.lower()}: "
@@ -147,10 +147,11 @@ def _bars(shares: pd.DataFrame, expected: pd.Series | None) -> go.Figure:
     colours = theme.diagnosis_colours() | {"all": theme.colour("grayColor")}
     order = ["all", *CODES]
     rows = list(range(len(order)))
-    values = [float(np.nan_to_num(shares.loc[code, "share"])) for code in order]
+    told = shares.to_dict("index")
+    values = [0.0 if np.isnan(told[code]["share"]) else told[code]["share"] for code in order]
     texts = [
-        f"{int(shares.loc[code, 'with_sibling']):,} of {int(shares.loc[code, 'test']):,} · "
-        f"{figures.percent(shares.loc[code, 'share'])}"
+        f"{told[code]['with_sibling']:,.0f} of {told[code]['test']:,.0f} · "
+        f"{figures.percent(told[code]['share'])}"
         for code in order
     ]
     labels = ["All test pictures", *(short_name(code) for code in CODES)]

@@ -197,18 +197,19 @@ def _draw_tiles(
     ranks = values.rank(method="min")
     percents = percentiles(values)
     groups = []
-    for name, row in rows.iterrows():
+    for name in image_ids:
+        dx = str(rows.loc[name, "dx"])
         place = f"percentile {percents[name]:.0f}"
         if not 1 <= percents[name] <= 99:
             # Among thousands the outermost hundred would all be "percentile 0".
             place = f"rank {ranks[name]:,.0f} of {len(values):,}"
         groups.append(
             tiles.Group(
-                row.to_frame().T,
-                short_name(str(row["dx"])),
-                theme.diagnosis_colours()[str(row["dx"])],
+                rows.loc[[name]],
+                short_name(dx),
+                theme.diagnosis_colours()[dx],
                 (place,),
-                {str(name): measure.say(float(values[name]))},
+                {name: measure.say(float(values[name]))},
             )
         )
     tiles.draw(

@@ -1,7 +1,6 @@
 """Pictures twice in a dataset: copies, and the same spot of skin under two lesion ids."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Final
 
 import pandas as pd
@@ -64,7 +63,7 @@ def draw(explored: Explored) -> None:
     examined.draw_pages(_PAIRS_PAGE, len(shown))
     st.download_button(
         "These pairs as CSV",
-        data=partial(shown.to_csv, index=False),
+        data=lambda: shown.to_csv(index=False),
         file_name="pairs.csv",
         mime="text/csv",
         icon=":material/download:",
@@ -126,17 +125,15 @@ def _draw_pairs(explored: Explored, part: pd.DataFrame) -> None:
     rows = explored.dataset.table.set_index("image_id", drop=False)
     colours = theme.diagnosis_colours()
     groups = []
-    for pair in part.itertuples(index=False):
-        both = rows.loc[[pair.first, pair.second]]
-        names = [short_name(str(dx)) for dx in (pair.dx_first, pair.dx_second)]
-        lesions = [str(pair.lesion_first), str(pair.lesion_second)]
-        lines = [_say_score(str(pair.kind), float(pair.score)), " and ".join(dict.fromkeys(lesions))]
-        if pair.splits:
-            sides = [label_of("split", str(side)) for side in (pair.part_first, pair.part_second)]
+    for pair in part.to_dict("records"):
+        both = rows.loc[[pair["first"], pair["second"]]]
+        names = dict.fromkeys(short_name(pair[side]) for side in ("dx_first", "dx_second"))
+        lesions = dict.fromkeys((pair["lesion_first"], pair["lesion_second"]))
+        lines = [_say_score(pair["kind"], pair["score"]), " and ".join(lesions)]
+        if pair["splits"]:
+            sides = (label_of("split", pair[side]) for side in ("part_first", "part_second"))
             lines.append(" | ".join(sides))
-        groups.append(
-            tiles.Group(both, " / ".join(dict.fromkeys(names)), colours[str(pair.dx_first)], tuple(lines))
-        )
+        groups.append(tiles.Group(both, " / ".join(names), colours[pair["dx_first"]], tuple(lines)))
     tiles.draw(groups, key="explore_pair_tiles", label=f"{len(groups)} pairs", masks={}, opened=picture.put)
 
 
