@@ -402,11 +402,13 @@ def _grown(corners: np.ndarray, shape: tuple[int, int]) -> np.ndarray | None:
 
 def _otsu(values: np.ndarray) -> float:
     """Return the threshold that parts values best into two groups (Otsu, 1979)."""
+    if values.min() == values.max():
+        return float(values.min())
     counts, edges = np.histogram(values, bins=64)
     centres = (edges[:-1] + edges[1:]) / 2
-    below = np.cumsum(counts)
-    above = below[-1] - below
+    # Where to cut: after each bin but the last. The outermost bins are never empty, so both sides have some.
+    below = np.cumsum(counts)[:-1]
     sums = np.cumsum(counts * centres)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        between = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
-    return float(edges[1 + int(np.nanargmax(between[:-1]))]) if len(values) > 1 else float(edges[0])
+    above, rest = len(values) - below, sums[-1] - sums[:-1]
+    between = below * above * (sums[:-1] / below - rest / above) ** 2
+    return float(edges[1 + int(np.argmax(between))])

@@ -16,7 +16,7 @@ from core.errors import DataError
 from core.labels import CODES, INDEX
 
 FOLDS: Final = 5
-_AXES: Final = 128
+_AXES: Final = 256
 _STRENGTH: Final = 0.05
 _MOST_ROUNDS: Final = 300
 _TINY: Final = 1e-6
