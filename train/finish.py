@@ -25,7 +25,6 @@ from core.predict.calibration import choose_prior_power, fit_operating_points, f
 from core.predict.unknown import FeatureStatistics
 from core.runs.folder import RunFolder
 from train.card import model_card
-from train.data import drawn_frequencies
 from train.evaluate import evaluate_checkpoint
 from train.fit import Plan, truth_of
 from train.predicting import predict_pictures, processes
@@ -129,7 +128,7 @@ def best_network(run: RunFolder, plan: Plan) -> tuple[AdditiveNetwork, dict[str,
     stored = load_state(run.checkpoints / "best.safetensors", parts={"ema": network})
     frequencies = np.array(plan.class_frequencies)
     # With logit adjustment the loss already took (1 - tau) of the drawn prior away.
-    drawn = drawn_frequencies(frequencies, plan.recipe.balance) ** (1 - plan.recipe.balance.logit_adjustment)
+    drawn = plan.drawn ** (1 - plan.recipe.balance.logit_adjustment)
     network.shift_prior(np.log(frequencies / drawn))
     return network, {key: stored[key] for key in ("epoch", "images", "elapsed_s")}
 

@@ -14,6 +14,7 @@ import torch
 from accelerate import Accelerator, PartialState
 from accelerate.utils import broadcast_object_list
 
+from core.data.copies import originals_of
 from core.data.preprocessing import Preprocessing
 from core.data.readers import read_dataset
 from core.data.splits import Split
@@ -38,7 +39,11 @@ FROM_CHECKPOINT: Final = "checkpoint:"
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything a run's config.json says: enough to go on from, or to do it again."""
+    """Everything a run's config.json says: enough to go on from, or to do it again.
+
+    class_frequencies: share of each diagnosis among the training pictures, the mix a checkpoint answers for.
+    shown_frequencies: the same with augmented copies counted too, from which batches are drawn.
+    """
 
     recipe: Recipe
     data_dir: Path
@@ -46,6 +51,7 @@ class Plan:
     provenance: Provenance
     split_hash: str
     class_frequencies: tuple[float, ...]
+    shown_frequencies: tuple[float, ...]
     commit: str
     started: str
     versions: dict[str, str]
@@ -70,8 +76,14 @@ class Plan:
                 "preprocessing": Preprocessing.from_json(stored["preprocessing"]),
                 "provenance": Provenance(**stored["provenance"]),
                 "class_frequencies": tuple(stored["class_frequencies"]),
+                "shown_frequencies": tuple(stored.get("shown_frequencies", stored["class_frequencies"])),
             }
         )
+
+    @property
+    def drawn(self) -> np.ndarray:
+        """The share of each diagnosis that the loss sees, shape (7,)."""
+        return drawn_frequencies(np.array(self.shown_frequencies), self.recipe.balance)
 
 
 def make_accelerator(recipe: Recipe) -> Accelerator:
@@ -102,7 +114,9 @@ def start(recipe: Recipe, data_dir: Path, name: str, display: TerminalDisplay) -
         preprocessing=preprocessing_for(spec, recipe),
         provenance=provenance,
         split_hash=split.hash,
-        class_frequencies=tuple(class_frequencies(truth_of(metadata[seen]))),
+        # A copy says how often its diagnosis is shown, not how often it is met.
+        class_frequencies=tuple(class_frequencies(truth_of(metadata[seen & originals_of(metadata).isna()]))),
+        shown_frequencies=tuple(class_frequencies(truth_of(metadata[seen]))),
         commit=current_commit(),
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         versions={"torch": torch.__version__, "timm": timm.__version__},
@@ -179,12 +193,10 @@ def first_network(recipe: Recipe) -> tuple[AdditiveNetwork, Provenance]:
 
 def _start_head(network: AdditiveNetwork, plan: Plan) -> None:
     """Let the head begin with the mix of diagnoses that is drawn; what a checkpoint's head knows is kept."""
-    frequencies = np.array(plan.class_frequencies)
-    drawn = drawn_frequencies(frequencies, plan.recipe.balance)
     if plan.recipe.weights.startswith(FROM_CHECKPOINT):
-        network.shift_prior(np.log(drawn / frequencies))
+        network.shift_prior(np.log(plan.drawn / np.array(plan.class_frequencies)))
     else:
-        network.start_head(drawn)
+        network.start_head(plan.drawn)
 
 
 def _teachers(plan: Plan, device: torch.device) -> Teachers | None:
@@ -194,7 +206,7 @@ def _teachers(plan: Plan, device: torch.device) -> Teachers | None:
     return Teachers(
         [checkpoint_of(reference) for reference in distil.teachers],
         preprocessing=plan.preprocessing,
-        prior=drawn_frequencies(np.array(plan.class_frequencies), plan.recipe.balance),
+        prior=plan.drawn,
         temperature=distil.temperature,
         device=device,
     )

@@ -284,6 +284,18 @@ def test_changed_data_is_not_resumed(tiny, tmp_path):
 FREQUENCIES = np.array([0.03, 0.05, 0.11, 0.01, 0.11, 0.67, 0.02])
 
 
+def test_copies_count_as_shown_and_not_as_met(tiny, tmp_path):
+    from core.data.augmenting import Augmentation, augment_dataset
+
+    augment_dataset(tiny.data, tmp_path / "more", Augmentation(targets={"df": 30}, split_seed=5), workers=1)
+    with folders(settings().runs_dir, tmp_path / "cache"):
+        run = start(tiny_recipe(tiny, "epochs=1"), tmp_path / "more", "copies", TerminalDisplay(quiet=True))
+    plan, plain = Plan.from_json(run.config()), Plan.from_json(tiny.run.config())
+    assert plan.class_frequencies == plain.class_frequencies
+    assert plan.split_hash == plain.split_hash
+    assert plan.shown_frequencies[CODES.index("df")] > 1.5 * plan.class_frequencies[CODES.index("df")]
+
+
 @pytest.mark.parametrize("adjustment", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("sampler_power", [0.0, 0.5, 1.0])
 def test_the_best_network_answers_with_the_prior_of_the_data(tiny, tmp_path, sampler_power, adjustment):
@@ -300,11 +312,19 @@ def test_the_best_network_answers_with_the_prior_of_the_data(tiny, tmp_path, sam
     progress = {"epoch": 1, "step": 1, "best": 0.5, "best_epoch": 1, "elapsed_s": 1.0, "images": 1}
     save_state(run.checkpoints / "best.safetensors", parts={"ema": network}, progress=progress)
     plan = Plan.from_json(tiny.run.config())
-    plan = replace(plan, recipe=replace(plan.recipe, balance=balance), class_frequencies=tuple(FREQUENCIES))
+    # Copies showed the rarest diagnosis more often than it is met; the answer is for how often it is met.
+    met = FREQUENCIES * np.array([1, 1, 1, 0.5, 1, 1, 1])
+    met /= met.sum()
+    plan = replace(
+        plan,
+        recipe=replace(plan.recipe, balance=balance),
+        class_frequencies=tuple(met),
+        shown_frequencies=tuple(FREQUENCIES),
+    )
     answering, trained = best_network(run, plan)
     with torch.no_grad():
         answer = answering.eval()(torch.randn(2, 3, 32, 32)).softmax(dim=1).numpy()
-    assert np.allclose(answer, FREQUENCIES, atol=1e-5)
+    assert np.allclose(answer, met, atol=1e-5)
     assert trained == {"epoch": 1, "images": 1, "elapsed_s": 1.0}
 
 
