@@ -20,16 +20,24 @@ from core.models.reference import parse_reference
 from core.settings import settings
 
 
-def checkpoint_of(reference: str) -> Checkpoint:
-    """Load a checkpoint by its reference, from the Hub too.
+def checkpoint_of(reference: str, split_hash: str) -> Checkpoint:
+    """Load a checkpoint by its reference, from the Hub too, for a run on a split.
 
     Raises:
         CheckpointError: there is none, or it is broken.
+        RecipeError: it learned from another split: it may know this run's validation and test pictures.
     """
     folder = folder_of(
         parse_reference(reference), token=settings().hub_token, timeout_s=settings().hub_timeout_s
     )
-    return load_checkpoint(folder, reference=reference)
+    checkpoint = load_checkpoint(folder, reference=reference)
+    if checkpoint.manifest.split_hash != split_hash:
+        raise RecipeError(
+            f"{reference} was trained on another split ({checkpoint.manifest.split_hash[:12]}, this run has "
+            f"{split_hash[:12]}), so it may have learned from this run's test pictures. Use one that was "
+            "trained on the same dataset with the same seed."
+        )
+    return checkpoint
 
 
 class Teachers:

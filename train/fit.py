@@ -106,7 +106,7 @@ def start(recipe: Recipe, data_dir: Path, name: str, display: TerminalDisplay) -
     split = Split.of(metadata, seed=recipe.seed)
     spec = MODELS[recipe.model]
     torch.manual_seed(recipe.seed)
-    network, provenance = first_network(recipe)
+    network, provenance = first_network(recipe, split.hash)
     seen = (split.of_images(metadata["image_id"]) == "train") & metadata["image_path"].notna()
     plan = Plan(
         recipe=recipe,
@@ -158,18 +158,21 @@ def resume(name: str, display: TerminalDisplay) -> RunFolder:
         )
     begun = (run.checkpoints / "last.safetensors").exists()
     torch.manual_seed(plan.recipe.seed)
-    network, _ = first_network(replace(plan.recipe, weights="none") if begun else plan.recipe)
+    first = replace(plan.recipe, weights="none") if begun else plan.recipe
+    network, _ = first_network(first, plan.split_hash)
     if not begun:
         _start_head(network, plan)
     _train(plan, metadata, split, network, run, accelerator, display, resume=begun)
     return run
 
 
-def first_network(recipe: Recipe) -> tuple[AdditiveNetwork, Provenance]:
+def first_network(recipe: Recipe, split_hash: str) -> tuple[AdditiveNetwork, Provenance]:
     """Return the network a recipe begins with, and where its weights came from.
 
+    One that goes on from a checkpoint answers for an even mix of diagnoses.
+
     Raises:
-        RecipeError: it shall go on from a checkpoint of another architecture.
+        RecipeError: it shall go on from a checkpoint of another architecture or another split.
         WeightsError, CheckpointError: the weights cannot be had.
     """
     spec = MODELS[recipe.model]
@@ -180,7 +183,7 @@ def first_network(recipe: Recipe) -> tuple[AdditiveNetwork, Provenance]:
     if not recipe.weights.startswith(FROM_CHECKPOINT):
         backbone, provenance = pretrained_backbone(spec, recipe.weights, **dropouts)
         return AdditiveNetwork(spec, backbone), provenance
-    checkpoint = checkpoint_of(recipe.weights.removeprefix(FROM_CHECKPOINT))
+    checkpoint = checkpoint_of(recipe.weights.removeprefix(FROM_CHECKPOINT), split_hash)
     if checkpoint.manifest.model != recipe.model:
         raise RecipeError(
             f"weights: {checkpoint.reference} is a {checkpoint.manifest.model}, and this recipe trains a "
@@ -188,13 +191,14 @@ def first_network(recipe: Recipe) -> tuple[AdditiveNetwork, Provenance]:
         )
     network = build_network(recipe.model, **dropouts)
     network.load_state_dict(checkpoint.network.state_dict())
+    network.shift_prior(-np.log(np.array(checkpoint.manifest.class_frequencies)))
     return network, Provenance("checkpoint", checkpoint.reference)
 
 
 def _start_head(network: AdditiveNetwork, plan: Plan) -> None:
     """Let the head begin with the mix of diagnoses that is drawn; what a checkpoint's head knows is kept."""
     if plan.recipe.weights.startswith(FROM_CHECKPOINT):
-        network.shift_prior(np.log(plan.drawn / np.array(plan.class_frequencies)))
+        network.shift_prior(np.log(plan.drawn))
     else:
         network.start_head(plan.drawn)
 
@@ -204,7 +208,7 @@ def _teachers(plan: Plan, device: torch.device) -> Teachers | None:
     if not distil.teachers:
         return None
     return Teachers(
-        [checkpoint_of(reference) for reference in distil.teachers],
+        [checkpoint_of(reference, plan.split_hash) for reference in distil.teachers],
         preprocessing=plan.preprocessing,
         prior=plan.drawn,
         temperature=distil.temperature,

@@ -90,7 +90,7 @@ def _print_sources() -> None:
 def _ask_licence(source: Source) -> bool:
     """Show the licence and ask whether it is accepted."""
     if source.licence is None:
-        typer.echo(f"The licence of what comes from {source.title} is its giver's: read it there.")
+        typer.echo("What comes may be used as its giver says: read the licence where the data is from.")
     else:
         licence = source.licence
         typer.echo(

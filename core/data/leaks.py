@@ -236,7 +236,7 @@ class Worth:
         balanced_accuracy: of all test pictures, with its interval over lesions.
         with_sibling, without_sibling: the share of right answers among test pictures that have a sibling in
             training and among those that have none, averaged over the diagnoses that have both; NaN if none.
-        n_with, n_without: how many test pictures those are.
+        n_with, n_without: how many test pictures of these diagnoses those are.
         compared: the diagnoses that have both.
     """
 
@@ -271,8 +271,8 @@ def measure_worth(
         scored["balanced_accuracy"],
         _mean_recall(right, truth[test], told, both),
         _mean_recall(right, truth[test], ~told, both),
-        int(told.sum()),
-        int((~told).sum()),
+        int((told & np.isin(truth[test], both)).sum()),
+        int((~told & np.isin(truth[test], both)).sum()),
         tuple(CODES[index] for index in both),
     )
 

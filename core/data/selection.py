@@ -297,7 +297,7 @@ def _unpacked(text: str) -> frozenset[str]:
             stem, width, number = unquote(written), int(digits), 0
             if len(stem) > _MAX_STEM or not 1 <= width <= _MAX_DIGITS:
                 raise ValueError("no list that was packed here")
-        elif width and line.isdecimal():
+        elif width and line.isdecimal() and len(line) <= _MAX_DIGITS and number < 10**width:
             number += int(line)
             names.add(f"{stem}{number:0{width}d}")
         else:

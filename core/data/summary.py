@@ -291,7 +291,7 @@ def by_site(rows: Rows, unit: Unit) -> Finding:
     most = max(known, key=lambda group: group.count)
     sentence = f"Most {unit} are from the {most.label}: {_share(most.count, n)}."
     enough = [group for group in known if group.count >= FEW]
-    if len(enough) > 1:
+    if len(enough) > 1 and any(group.malignant for group in enough):
         worst = max(enough, key=lambda group: group.malignant / group.count)
         sentence += (
             f" Of sites with at least {FEW} {unit}, the {worst.label} has the largest malignant share: "

@@ -69,12 +69,13 @@ def draw_installed() -> None:
         _draw_line(
             "Dataset",
             state.data,
-            "None is needed to ask about a picture. To look into HAM10000, download it and start the app "
-            "with `LESIONLENS_DATA=path/to/HAM10000`.",
+            "None is needed to ask about a picture. Explore shows HAM10000's distributions without one, and "
+            "gets or draws pictures; `LESIONLENS_DATA=path/to/HAM10000` names a folder that is here.",
+            page="Explore",
         )
 
 
-def _draw_line(title: str, line: installed.Line, cure: str) -> None:
+def _draw_line(title: str, line: installed.Line, cure: str, *, page: str | None = None) -> None:
     with st.container(border=True, height="stretch"):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"**{title}**")
@@ -84,3 +85,5 @@ def _draw_line(title: str, line: installed.Line, cure: str) -> None:
                 st.badge("not here", icon=":material/remove:", color="gray")
         st.text(line.words)
         st.markdown(cure)
+        if page is not None:
+            frame.link(page, f"Open {page}")

@@ -121,6 +121,36 @@ def test_a_refusal_is_shown_with_its_cure_and_can_be_tried_again(open_getting, t
     assert "evil is here" in said(app, "success")
 
 
+def test_what_failed_at_one_source_is_not_said_of_another(open_getting, tmp_path):
+    app = open_getting("zip")
+    app.text_input(key="explore_where_zip").input(str(tmp_path / "nowhere.zip"))
+    app = finish(press(accept(app.run(), "zip"), "Get it"))
+    assert "nowhere.zip" in said(app, "error")
+    app.segmented_control(key="explore_from").set_value("kaggle")
+    assert not app.run().error
+
+
+def test_a_key_for_one_source_is_never_offered_to_another(open_getting):
+    app = open_getting("kaggle")
+    app.text_input(key="explore_get_key_kaggle").input("KGAT_secret")
+    app.run().segmented_control(key="explore_from").set_value("hub")
+    assert [field.value for field in app.run().text_input if field.proto.type == field.proto.PASSWORD] == [""]
+
+
+def test_a_visitor_uses_neither_this_servers_key_nor_its_network(open_getting, monkeypatch):
+    from core.data import getting
+
+    orders = []
+    monkeypatch.setattr(getting, "get", lambda _source, order, _means, **_: orders.append(order))
+    monkeypatch.setenv("KAGGLE_API_TOKEN", "KGAT_of_the_owner")
+    app = open_getting("kaggle", visitor="192.0.2.7")
+    assert "found on this machine" not in said(app, "caption")
+    finish(press(accept(app, "kaggle"), "Get it"))
+    assert [order.stored_key for order in orders] == [False]
+    app = open_getting("dataverse", visitor="192.0.2.7")
+    assert "Address of a mirror" not in [field.label for field in app.text_input]
+
+
 def test_a_mirror_that_is_no_address_is_refused(open_getting):
     app = open_getting("isic")
     app.text_input(key="explore_get_mirror").input("mirror")
@@ -142,13 +172,13 @@ def test_a_key_is_forgotten_as_soon_as_it_is_used(open_getting, monkeypatch):
     monkeypatch.setattr(getting, "get", hold)
     app = open_getting("kaggle")
     assert (
-        app.text_input(key="explore_get_key").proto.type
-        == app.text_input(key="explore_get_key").proto.PASSWORD
+        app.text_input(key="explore_get_key_kaggle").proto.type
+        == app.text_input(key="explore_get_key_kaggle").proto.PASSWORD
     )
-    app.text_input(key="explore_get_key").input("KGAT_secret")
+    app.text_input(key="explore_get_key_kaggle").input("KGAT_secret")
     app = press(accept(app.run(), "kaggle"), "Get it")
-    assert app.text_input(key="explore_get_key").value == ""
-    assert app.session_state["explore_get_key"] == ""
+    assert app.text_input(key="explore_get_key_kaggle").value == ""
+    assert app.session_state["explore_get_key_kaggle"] == ""
     assert given == ["KGAT_secret"]
     job = jobs.find(JOB)
     held = next(cell.cell_contents for cell in job._work.__closure__ if isinstance(cell.cell_contents, list))
@@ -197,4 +227,4 @@ def test_a_key_that_is_on_this_machine_is_mentioned_and_not_shown(open_getting, 
     monkeypatch.setenv("KAGGLE_API_TOKEN", "KGAT_of_the_owner")
     app = open_getting("kaggle")
     assert "One was found on this machine" in said(app, "caption")
-    assert app.text_input(key="explore_get_key").value == ""
+    assert app.text_input(key="explore_get_key_kaggle").value == ""

@@ -25,9 +25,13 @@ from train.recipe import DistilConfig, load_recipe
 DEVICE = torch.device("cpu")
 
 
+def split_of(tiny):
+    return Plan.from_json(tiny.run.config()).split_hash
+
+
 @pytest.fixture(scope="module")
 def teacher(tiny):
-    return checkpoint_of(tiny.reference)
+    return checkpoint_of(tiny.reference, split_of(tiny))
 
 
 @pytest.fixture
@@ -142,8 +146,9 @@ def test_a_run_learns_what_its_teacher_says(tiny, teacher, tmp_path):
 
 def test_a_run_can_go_on_from_a_whole_checkpoint(tiny, teacher):
     recipe = load_recipe(str(tiny.recipe), [f"weights={FROM_CHECKPOINT}{tiny.reference}"])
-    network, provenance = first_network(recipe)
+    network, provenance = first_network(recipe, split_of(tiny))
     assert (provenance.source, provenance.detail) == ("checkpoint", tiny.reference)
+    network.shift_prior(np.log(np.array(teacher.manifest.class_frequencies)))
     for name, tensor in teacher.network.state_dict().items():
         torch.testing.assert_close(network.state_dict()[name], tensor)
     with folders(settings().runs_dir, tiny.cache):
@@ -165,12 +170,19 @@ def test_a_run_can_go_on_from_a_whole_checkpoint(tiny, teacher):
 def test_a_checkpoint_of_another_architecture_is_refused(tiny):
     recipe = load_recipe(str(tiny.recipe), [f"weights={FROM_CHECKPOINT}{tiny.reference}", "model=resnet18"])
     with pytest.raises(RecipeError, match=r"is a mobilenetv3_small.*trains a resnet18"):
-        first_network(recipe)
+        first_network(recipe, split_of(tiny))
 
 
 def test_a_teacher_that_is_not_there_is_refused_by_name():
     with pytest.raises(UnknownReference, match="nowhere"):
-        checkpoint_of("local:/nowhere")
+        checkpoint_of("local:/nowhere", "any")
+
+
+@pytest.mark.parametrize("override", ['distil.teachers=["{reference}"]', "weights=checkpoint:{reference}"])
+def test_a_checkpoint_of_another_split_is_refused_lest_it_knows_the_test(override, tiny):
+    overrides = ["seed=6", override.format(reference=tiny.reference)]
+    with folders(settings().runs_dir, tiny.cache), pytest.raises(RecipeError, match="another split"):
+        start(load_recipe(str(tiny.recipe), overrides), tiny.data, "other", TerminalDisplay(quiet=True))
 
 
 def test_teachers_and_frozen_features_exclude_each_other(tiny):

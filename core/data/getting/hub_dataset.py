@@ -41,7 +41,8 @@ def fetch_hub(order: Order, place: Workplace) -> None:
         check_revision(revision or MAIN)
     except UnknownReference as problem:
         raise GettingError(str(problem)) from problem
-    token = order.key or settings().hub_token
+    # False: None would make the client look for the token that somebody logged in with.
+    token = order.key or (settings().hub_token if order.stored_key else False)
     info = _ask(repo, revision or MAIN, token, place)
     siblings = [file for file in info.siblings or [] if _is_wanted(file.rfilename)]
     if not siblings:
@@ -77,7 +78,7 @@ def _some(files: Iterable[RepoSibling]) -> str:
     return ", ".join([file.rfilename for file in files][:3]) or "none"
 
 
-def _ask(repo: str, revision: str, token: str | None, place: Workplace) -> DatasetInfo:
+def _ask(repo: str, revision: str, token: str | bool | None, place: Workplace) -> DatasetInfo:
     """Return what a repository holds at a revision."""
     line = place.line
     place.report(0, note=f"Asking the Hub for {repo}")
@@ -116,7 +117,7 @@ def _refusal(problem: HfHubHTTPError, repo: str, revision: str) -> str:
     return words.get(status, fault if status >= 500 else refused)
 
 
-def _remote(number: int, file: RepoSibling, repo: str, info: DatasetInfo, token: str | None) -> Remote:
+def _remote(number: int, file: RepoSibling, repo: str, info: DatasetInfo, token: str | bool | None) -> Remote:
     """Return how to fetch one file at the commit; it is kept under a number, as folders repeat names."""
     checksum = None
     if file.lfs is not None:

@@ -44,6 +44,8 @@ def fetch_kaggle(order: Order, place: Workplace) -> None:
         raise GettingError(
             f"{handle!r} is no dataset of Kaggle; expected owner/name or owner/name/versions/2."
         )
+    if order.key is None and not order.stored_key:
+        raise GettingError("Kaggle gives this dataset to its members only. Type a key of your own.")
     credentials = read_key(order.key)
     cache = place.downloads / "kaggle"
     cache.mkdir(parents=True, exist_ok=True)

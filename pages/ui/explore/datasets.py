@@ -84,7 +84,7 @@ def choose() -> Dataset:
         notices.refuse(problem, icon=":material/folder_off:")
         dataset = None
     if dataset is None:
-        st.caption(f"Until then you see {FACTS}.")
+        st.caption(f"Until it can be opened, what follows is of “{FACTS}”.")
         return _bundled()
     return dataset
 

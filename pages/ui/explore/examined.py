@@ -13,7 +13,7 @@ from pages.ui import jobs
 from pages.ui.explore import looking
 from pages.ui.explore.datasets import Dataset
 
-SHOWN: Final = 12
+SHOWN: Final = 10
 """Pictures, pairs or labels on a page."""
 
 _KEEP: Final = "30m"

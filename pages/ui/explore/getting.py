@@ -12,11 +12,11 @@ from core.data.getting.workplace import free_bytes, in_words
 from core.settings import settings
 from pages.ui import jobs as job_panel
 from pages.ui import notices
+from pages.ui.explore.datasets import sits_here
 from pages.ui.explore.explored import Explored
 
 JOB: Final = "getting"
 """One dataset at a time: two would share the line and the disk."""
-_KEY_FIELD: Final = "explore_get_key"
 
 
 def draw(explored: Explored) -> None:  # noqa: ARG001 -- what is explored now has no say in what comes
@@ -44,7 +44,7 @@ def draw(explored: Explored) -> None:  # noqa: ARG001 -- what is explored now ha
 
 def _choose_source() -> getting.Source:
     # Paths of this machine are nobody's business who does not sit at it.
-    local = settings().allow_folders and st.context.ip_address is None
+    local = settings().allow_folders and sits_here()
     names = [name for name, source in getting.SOURCES.items() if local or not source.is_here]
     chosen = st.segmented_control(
         "Where from",
@@ -81,7 +81,7 @@ def _ask_order(source: getting.Source) -> tuple[getting.Order, str | None]:
     """Ask for what a source needs; a key is forgotten as soon as it is used."""
     st.markdown(notices.plain(source.about))
     if (job := jobs.find(JOB)) is not None and job.state == "running":
-        st.session_state[_KEY_FIELD] = ""
+        st.session_state[_key_field(source)] = ""
     where, key = "", ""
     if (field := source.where) is not None:
         where = st.text_input(
@@ -98,20 +98,26 @@ def _ask_order(source: getting.Source) -> tuple[getting.Order, str | None]:
             help=field.help,
             type="password",
             autocomplete="off",
-            key=_KEY_FIELD,
+            key=_key_field(source),
         )
-        if not key and field.is_here():
+        if not key and sits_here() and field.is_here():
             st.caption(":material/key: One was found on this machine; the field may stay empty.")
     extras = frozenset(
         extra.name
         for extra in source.extras
         if st.checkbox(extra.label, value=extra.wanted, key=f"explore_extra_{extra.name}")
     )
-    return getting.Order(where, key or None, extras), _ask_mirror(source)
+    return getting.Order(where, key or None, extras, stored_key=sits_here()), _ask_mirror(source)
+
+
+def _key_field(source: getting.Source) -> str:
+    # A field of its own for each: a key for one must never be sent to another.
+    return f"explore_get_key_{source.name}"
 
 
 def _ask_mirror(source: getting.Source) -> str | None:
-    if source.where is not None:  # these have an address of their own, or none
+    # Some have an address of their own, or none. And a visitor shall not send this server's requests about.
+    if source.where is not None or not sits_here():
         return None
     with st.expander("Behind a firewall", icon=":material/router:"):
         mirror = st.text_input(
@@ -130,11 +136,16 @@ def _draw_start(
     about = _room(source, root)
     if kept := getting.kept_bytes(root, name):
         about += f" An earlier attempt has left {in_words(kept)} to go on from."
+    title = f"Getting {name}"
     job = jobs.find(JOB)
+    if job is not None and job.state != "running" and job.title != title:
+        # What went wrong with another source says nothing of this one.
+        jobs.forget(JOB)
+        job = None
     if accepted or (job is not None and job.state == "running"):
         job_panel.draw(
             JOB,
-            f"Getting {name}",
+            title,
             _work(source, order, mirror, root),
             button="Get it",
             about=about,

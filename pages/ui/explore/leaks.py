@@ -233,22 +233,26 @@ def _say_worth(worths: dict[str, Worth]) -> str:
             "A diagnosis has no test picture in this draw, so balanced accuracy is not defined. Draw again."
         )
     gains = [
-        f"**{worths[name].balanced_accuracy.value - fair:+.2f}** by “{RULES[name].title.lower()}”".replace(
-            "-", "−"
-        )
+        _say_gain(RULES[name].title, worths[name].balanced_accuracy, worths["lesion"].balanced_accuracy)
         for name in RULES
         if name != "lesion" and np.isfinite(worths[name].balanced_accuracy.value)
     ]
-    said = f"By lesion it scores {fair:.2f}. On other tests the same model seems better: {', '.join(gains)}."
+    said = f"By lesion it scores {fair:.2f}. The same model on other tests: {', '.join(gains)}."
     worth = worths["picture"]
     if worth.compared:
         said += (
-            f" With random pictures it is right for {figures.percent(worth.with_sibling)} of the test "
-            f"pictures that have a sibling in training (n = {worth.n_with:,}) and for "
-            f"{figures.percent(worth.without_sibling)} of those that have none (n = {worth.n_without:,}), "
-            f"averaged over {len(worth.compared)} diagnoses."
+            f" With random pictures its mean recall over {len(worth.compared)} diagnoses is "
+            f"{figures.percent(worth.with_sibling)} on test pictures that have a sibling in training "
+            f"(n = {worth.n_with:,}) and {figures.percent(worth.without_sibling)} on those that have none "
+            f"(n = {worth.n_without:,})."
         )
     return said
+
+
+def _say_gain(title: str, score: Interval, fair: Interval) -> str:
+    gain = f"{score.value - fair.value:+.2f}".replace("-", "−")
+    apart = score.low > fair.high or score.high < fair.low
+    return f"**{gain}** by “{title.lower()}”{'' if apart else ' (the intervals overlap)'}"
 
 
 def _dots(worths: dict[str, Worth], rule: str) -> go.Figure:

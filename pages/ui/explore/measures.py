@@ -17,7 +17,7 @@ from pages.ui.explore.explored import Explored
 
 _MEASURE: Final = "explore_measure"
 _END: Final = "explore_end"
-_LADDER: Final = (0, 5, 25, 50, 75, 95, 100)
+_LADDER: Final = (5, 25, 50, 75, 95)
 _FILTERED: Final = 500
 _ENDS: Final = {"low": "The lowest", "high": "The highest"}
 

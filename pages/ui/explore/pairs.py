@@ -44,12 +44,14 @@ def draw(explored: Explored) -> None:
         list(_WHICH),
         default=next(iter(_WHICH)),
         required=True,
-        format_func=lambda name: f"{_WHICH[name]} ({len(_which(pairs, name)):,})",
+        format_func=_WHICH.__getitem__,
         key=_PAIRS,
         bind="query-params",
         label_visibility="collapsed",
     )
     shown = _which(pairs, which or next(iter(_WHICH)))
+    counts = (f"{words.lower()}: {len(_which(pairs, name)):,}" for name, words in _WHICH.items())
+    st.caption(f"Pairs {'; '.join(counts)}. The surest come first.")
     here = set(explored.chosen["image_id"])
     if explored.selection:
         shown = shown[shown["first"].isin(here) | shown["second"].isin(here)]

@@ -131,7 +131,7 @@ def _draw_large(dataset: Dataset, row: pd.Series) -> None:
     st.image(pixels, width="stretch", alt=alt)
 
 
-@st.cache_resource(ttl="15m", max_entries=32, show_spinner=False)
+@st.cache_resource(ttl="15m", max_entries=4, show_spinner=False)
 def _large(path: str) -> Picture:
     """Return a decoded picture of a dataset; shared, so not to be changed."""
     return read_picture(Path(path), name=Path(path).name)
@@ -167,7 +167,7 @@ def _word(row: pd.Series, column: str) -> str | None:
 
 _PLACES: Final = {
     "train": "in the **training** part: the model has learned from this very picture",
-    "val": "in the **validation** part: thresholds were chosen on it, weights were not",
+    "val": "in the **validation** part: it helped to choose epoch and thresholds, no weight",
     "test": "in the **test** part: the model has never learned from this lesion",
 }
 

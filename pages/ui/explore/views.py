@@ -110,7 +110,7 @@ def draw(view: View, explored: Explored) -> None:
     st.caption(f"{view.icon} {view.about}")
     if view.needs_pictures and not explored.dataset.has_pictures:
         st.info(
-            notices.plain(f"{view.title} needs pictures; of {explored.dataset.name} there are facts alone."),
+            notices.plain(f"{view.title} needs pictures, and none of this dataset are here."),
             icon=":material/image_not_supported:",
         )
         st.button(

@@ -302,3 +302,14 @@ def test_selections_that_mean_the_same_are_the_same():
     assert first.keys == {"dx", "sex"}
     assert first.without("dx", "mel") == first
     assert first.with_ages(1, 2).without(AGES) == first
+
+
+def test_an_address_whose_numbers_grow_without_end_is_refused():
+    import base64
+    import zlib
+
+    lines = ["#I,7", "9" * 4299, *["1"] * 20_000]
+    packed = base64.urlsafe_b64encode(zlib.compress("\n".join(lines).encode(), 9)).decode().rstrip("=")
+    selection, problems = Selection.parse({"images": f"~{packed}"})
+    assert not selection
+    assert "damaged or too long" in problems[0]

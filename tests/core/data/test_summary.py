@@ -235,6 +235,11 @@ def test_the_worst_site_has_enough_images_to_be_told():
     )
 
 
+def test_no_site_is_called_worst_where_nothing_is_malignant():
+    rows = [row(number, site="back" if number < 40 else "chest") for number in range(80)]
+    assert "malignant" not in by_site(table_of(rows), "images").sentence
+
+
 def test_how_a_diagnosis_was_established_gives_it_away(ham10000):
     finding = by_dx_type(ham10000, "images")
     assert "All 3,704 images by follow-up are nevi" in finding.sentence
