@@ -12,7 +12,15 @@ from pages.ui import notices
 T = TypeVar("T")
 
 
-def draw(key: str, title: str, work: Callable[[jobs.Report], T], *, button: str, about: str) -> T | None:
+def draw(
+    key: str,
+    title: str,
+    work: Callable[[jobs.Report], T],
+    *,
+    button: str,
+    about: str,
+    on_disk: bool = False,
+) -> T | None:
     """Draw the job of a key in its present state; return the result once there is one.
 
     Args:
@@ -21,10 +29,15 @@ def draw(key: str, title: str, work: Callable[[jobs.Report], T], *, button: str,
         work: what runs in its own thread; it may touch no Streamlit.
         button: the label of the button that starts it.
         about: one sentence: what it gives and how long it takes.
+        on_disk: whether the result lies on the disk and was just not found there: that a job was done
+            before is then no answer, and it can be started again.
     """
     job: jobs.Job[T] | None = jobs.find(key)
     if job is not None and job.state == "done":
-        return job.result
+        if not on_disk:
+            return job.result
+        jobs.forget(key)
+        st.rerun()  # It may have ended after the look at the disk.
     if job is not None and job.state == "running":
         # Only this panel repaints while it runs; the page comes back once, at the end.
         st.fragment(_draw_running, run_every="1s")(key)

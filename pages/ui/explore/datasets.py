@@ -44,17 +44,19 @@ class Dataset:
         table: its metadata table (`core.data.metadata`) and, where its ids are its own, the `split` that the
             recipes give it; shared, never to be changed.
         folder: where its files lie; None for facts alone.
+        version: changes with the table; see `key`.
     """
 
     name: str
     kind: Kind
     table: pd.DataFrame
     folder: Path | None
+    version: str = ""
 
     @property
     def key(self) -> str:
-        """A string that stays the same for the same dataset; caches are keyed by it."""
-        return self.kind if self.folder is None else f"{self.kind}:{self.folder}"
+        """A string that stays the same for the same dataset with the same rows; caches are keyed by it."""
+        return self.kind if self.folder is None else f"{self.kind}:{self.folder}:{self.version}"
 
     @property
     def has_pictures(self) -> bool:
@@ -104,7 +106,8 @@ def _opened(name: str, kind: Kind, folder: Path) -> Dataset:
     # A dataset with copies made by another seed has no such split; everything else of it still shows.
     with suppress(SplitError):
         table = table.assign(split=split_by_lesion(table, seed=SPLIT_SEED))
-    return Dataset(name, kind, table, folder)
+    version = f"{pd.util.hash_pandas_object(table, index=False).sum():016x}"
+    return Dataset(name, kind, table, folder, version)
 
 
 def _configured() -> Iterator[Offer]:
@@ -173,16 +176,16 @@ def _open_folder() -> Dataset | None:
 def _open_synthetic() -> Dataset | None:
     folder = settings().cache_dir / "synthetic" / f"{SYNTHETIC_IMAGES}-seed-{SYNTHETIC_SEED}"
     if not folder.is_dir():
-        made = draw_job(
+        draw_job(
             f"synthetic:{folder}",
             "Drawing lesions",
             lambda report: _draw_synthetic(folder, report),
             button="Draw them",
             about=f"{SYNTHETIC_IMAGES:,} pictures drawn by a program, with facts in HAM10000's proportions; "
-            "kept in this server's cache folder. It takes less than a minute.",
+            "kept in this server's cache folder. It takes about a minute.",
+            on_disk=True,
         )
-        if made is None:
-            return None
+        return None
     return _opened(SYNTHETIC, "synthetic", folder)
 
 

@@ -35,6 +35,7 @@ def draw_inspect(dataset: Dataset) -> None:
         about="One look at each picture: sharpness, light, hair, black corners, size, skin tone, and what "
         f"finds its copies. About {minutes(count * 0.025)} on one core, once; it can be cancelled, and goes "
         "on later where it stopped.",
+        on_disk=True,
     )
 
 

@@ -26,8 +26,8 @@ def draw(explored: Explored) -> None:
     """Draw the labels, the least believed first."""
     st.markdown(
         "Pictures that a model would name otherwise when it has not seen their lesion. The model is simple: "
-        f"a logistic regression on features in which no diagnosis is, asked in {FOLDS} folds by lesion. **Most "
-        "disagreements are its own mistakes.** The order says where to look first, not who is right."
+        f"a logistic regression on features in which no diagnosis is, asked in {FOLDS} folds by lesion. "
+        "**Most disagreements are its own mistakes.** The order says where to look first, not who is right."
     )
     ranked = _suspects(explored.dataset)
     if ranked is None:

@@ -83,6 +83,7 @@ def draw_features(dataset: Dataset, *, purpose: str) -> Features | None:
         button=f"Look at {count:,} pictures",
         about=f"{purpose} needs one look of {by.name} at each picture: about {_minutes(count)} on a CPU, "
         "once. It can be cancelled, and goes on later where it stopped.",
+        on_disk=True,
     )
     # The job may have ended between the first look and this one.
     return features(dataset)

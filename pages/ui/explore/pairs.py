@@ -120,6 +120,7 @@ def _draw_search(dataset: Dataset) -> None:
         about="Another photo of the same skin, with other light, crop or turn, is no copy. It is found by "
         "points that agree: each picture is compared with the twenty most like it. About "
         f"{examined.minutes(count * 0.03)} on one core, once; it can be cancelled, and goes on later.",
+        on_disk=True,
     )
 
 
