@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from core.data.copies import copy_id, original_id
 from core.data.metadata import validate_metadata
 from core.data.readers import Labels, read_dataset
 from core.data.writing import (
@@ -190,15 +191,21 @@ def _join_by_name(parts: Sequence[Part], lesions: _Lesions) -> None:
             lesions.join(first.setdefault((namespace, lesion), (index, lesion)), (index, lesion))
 
 
+@dataclass
+class _Bearer:
+    """A row that bore an image id: where it is from, the file it has or was given, and its name now."""
+
+    part: int
+    lesion: str
+    path: Any
+    name: str
+
+
 def _distinct_pictures(
     parts: Sequence[Part], lesions: _Lesions, same_picture: SamePicture, report: Report
 ) -> pd.DataFrame:
     """Return the rows of all parts, each picture and each image id once; lesions are joined on the way."""
     names = [part.name for part in parts]
-    # Image id in one case -> the dataset, the lesion and the file of its first bearer.
-    taken: dict[str, tuple[int, str, object]] = {}
-    ids: list[str] = []
-    keep: list[bool] = []
     everything = pd.concat(
         [
             part.table.assign(
@@ -210,23 +217,47 @@ def _distinct_pictures(
         ignore_index=True,
     )  # fmt: skip
     everything.attrs = {}
+    # Every row that bore an id, whatever it is called now: the third may hold what the second held.
+    bearers: dict[str, list[_Bearer]] = {}
+    taken: dict[str, object] = {}
+    called: dict[tuple[int, str], str] = {}
+    kept: dict[int, _Bearer] = {}
     columns = (everything[column] for column in ("part", "image_id", "lesion_id", "image_path"))
-    for index, image, lesion, path in zip(*columns, strict=True):
-        before = taken.get(image.casefold())
-        if before is not None and _is_same(image, path, before[2], same_picture):
-            report.duplicates.append((names[index], image, names[before[0]]))
-            lesions.join((before[0], before[1]), (index, lesion))
-            ids.append(image)
-            keep.append(False)
+    rows = list(zip(everything.index, *columns, strict=True))
+    # Copies come after the originals whose name they bear.
+    for row, index, image, lesion, path in sorted(rows, key=lambda one: original_id(one[2]) != one[2]):
+        known = bearers.setdefault(image.casefold(), [])
+        same = next((one for one in known if _is_same(image, path, one.path, same_picture)), None)
+        if same is not None:
+            report.duplicates.append((names[index], image, names[same.part]))
+            lesions.join((same.part, same.lesion), (index, lesion))
+            if not isinstance(same.path, str):
+                same.path = path  # the facts came before their picture
+            called[index, image] = same.name
             continue
-        new = image
-        if before is not None:
-            new = _free(f"{names[index]}_{image}", taken)
+        new = _name_picture(names[index], index, image, taken, called)
+        if new != image:
             report.renamed.append((names[index], image, new))
-        taken[new.casefold()] = (index, lesion, path)
-        ids.append(new)
-        keep.append(True)
-    return everything.assign(image_id=ids)[keep]
+        known.append(_Bearer(index, lesion, path, new))
+        taken[new.casefold()] = called[index, image] = new
+        kept[row] = known[-1]
+    result = everything.loc[sorted(kept)]
+    return result.assign(
+        image_id=[kept[row].name for row in result.index], image_path=[kept[row].path for row in result.index]
+    )
+
+
+def _name_picture(
+    dataset: str, part: int, image: str, taken: Mapping[str, object], called: Mapping[tuple[int, str], str]
+) -> str:
+    """Return a free name; a copy goes with its original, or it would pass for a photo of its own."""
+    original = original_id(image)
+    if original != image and (part, original) in called:
+        name, number = called[part, original] + image[len(original) :], 1
+        while name.casefold() in taken:
+            name, number = copy_id(called[part, original], number), number + 1
+        return name
+    return image if image.casefold() not in taken else _free(f"{dataset}_{image}", taken)
 
 
 def _is_same(image: str, path: object, other: object, same_picture: SamePicture) -> bool:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from core.data.copies import originals_of
 from core.data.merging import Part, Report, merge_datasets, merge_tables
 from core.data.metadata import validate_metadata
 from core.data.readers import count_missing, read_dataset
@@ -115,6 +116,42 @@ def test_a_name_used_twice_for_different_pictures_is_changed_in_the_later_set():
 def test_a_new_name_that_is_taken_too_gets_a_number():
     result, _, _ = merged(table(("a", "1", "nv"), ("set1_a", "2", "nv")), table(("a", "3", "nv"), source="y"))
     assert result["image_id"].tolist() == ["a", "set1_a", "set1_a-2"]
+
+
+def test_facts_that_came_first_take_over_the_picture_that_came_later():
+    later = table(("ISIC_0000001", "1", "nv")).assign(image_path="/there/ISIC_0000001.jpg")
+    result, _, report = merged(table(("ISIC_0000001", "1", "nv")), later)
+    assert result["image_path"].tolist() == ["/there/ISIC_0000001.jpg"]
+    assert report.duplicates == [("set1", "ISIC_0000001", "set0")]
+
+
+def test_the_third_dataset_is_compared_with_all_before_it():
+    one, two, three = (
+        table(("x", lesion, "nv"), source=lesion).assign(image_path=path)
+        for lesion, path in (("l1", "/a/x.jpg"), ("l2", "/b/x.jpg"), ("l3", "/c/x.jpg"))
+    )
+    alike = {"/b/x.jpg", "/c/x.jpg"}
+    result, _, report = merged(one, two, three, same_picture=lambda *paths: set(paths) == alike)
+    assert result["image_id"].tolist() == ["x", "set1_x"]
+    assert report.duplicates == [("set2", "x", "set1")]
+
+
+@pytest.mark.parametrize("rows", [("x", "x_aug01"), ("x_aug01", "x")])
+def test_copies_go_with_their_original_when_it_is_renamed(rows):
+    first = table(("x", "1", "nv"), ("x_aug01", "1", "nv"), source="a")
+    later = table(*((name, "1", "nv") for name in rows), source="b")
+    result, _, _ = merged(first, later)
+    assert set(result["image_id"]) == {"x", "x_aug01", "set1_x", "set1_x_aug01"}
+    originals = originals_of(result).set_axis(result["image_id"])
+    assert originals.dropna().to_dict() == {"x_aug01": "x", "set1_x_aug01": "set1_x"}
+
+
+def test_another_copy_of_a_shared_original_gets_the_next_number():
+    first = table(("p", "1", "nv"), ("p_aug01", "1", "nv")).assign(image_path="/a.jpg")
+    later = first.assign(image_path=["/a.jpg", "/other.jpg"])
+    result, _, _ = merged(first, later, same_picture=lambda one, other: one == other)
+    assert result["image_id"].tolist() == ["p", "p_aug01", "p_aug02"]
+    assert originals_of(result).dropna().tolist() == ["p", "p"]
 
 
 def test_a_shared_picture_joins_its_lesions_with_all_their_photos():
