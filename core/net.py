@@ -95,7 +95,7 @@ def fill(
     check: Callable[[httpx2.Response], None],
     life: Life,
     *,
-    validator: str | None = None,
+    validator: Callable[[], str | None] = lambda: None,
     attempts: int = ATTEMPTS,
     passing: tuple[type[Exception], ...] = CUT,
     pause: Callable[[Exception, int], None] | None = None,
@@ -105,7 +105,8 @@ def fill(
     Args:
         part: what is here already, open at its end.
         check: raises for an answer that is none.
-        validator: ETag or date of the bytes that are here; a server whose file has changed sends all of it.
+        validator: returns the ETag or date of the bytes that are here, asked before each attempt; a server
+            whose file has changed sends all of it.
         attempts: how often in a row to be cut before it is given up.
         passing: what is worth another attempt.
         pause: called before another attempt, with what happened and how many attempts there were.
@@ -114,7 +115,7 @@ def fill(
     while True:
         before = part.tell()
         try:
-            append(part, ask, check, life, validator=validator)
+            append(part, ask, check, life, validator=validator())
         except passing as problem:
             failures = 1 if part.tell() - before >= _WORTH_BYTES else failures + 1
             if failures >= attempts:

@@ -83,6 +83,8 @@ def test_a_connection_that_is_cut_is_resumed_where_it_broke(times, fetch, server
     assert fetch().read_bytes() == CONTENT
     assert [asked.range is not None for asked in server.asked] == [False] + [True] * times
     assert server.sent_bytes == len(CONTENT)
+    # Each time on condition that the file is still the one the first half is of.
+    assert [asked.condition is not None for asked in server.asked] == [False] + [True] * times
 
 
 def test_what_a_broken_download_brought_is_gone_on_with_by_the_next_attempt(fetch, server):

@@ -236,7 +236,8 @@ def _fetch_from(
                 ask,
                 check,
                 life,
-                validator=known.validator,
+                # Of what the last answer said: the first one may have been cut too.
+                validator=lambda: answered[0].validator,
                 attempts=_ATTEMPTS,
                 passing=(*net.CUT, httpx2.TimeoutException, _OverloadedError),
                 pause=pause,
