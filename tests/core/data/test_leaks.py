@@ -132,16 +132,20 @@ def test_an_unknown_rule_and_too_few_pictures_are_refused():
 
 def test_a_model_that_remembers_lives_on_siblings():
     # Colours say which lesion it is, and nothing of its diagnosis.
-    metadata = lesions([4] * 140)
+    metadata = lesions([1, 4] * 70)
     small = coloured(metadata)
     by_picture = measure_worth(metadata, divide(metadata, "picture"), small)
     by_lesion = measure_worth(metadata, divide(metadata, "lesion"), small)
-    assert by_picture.balanced_accuracy.value > 0.9
-    assert by_lesion.balanced_accuracy.value < 0.4
+    assert by_picture.with_sibling == 1
+    assert by_picture.without_sibling < 0.4
+    assert by_lesion.balanced_accuracy.value < 0.4 < by_picture.balanced_accuracy.value
+    assert by_picture.compared
+    # Lesions of one photo never have a sibling, those of four nearly always.
+    told = has_sibling(metadata, divide(metadata, "picture"))
+    assert (by_picture.n_with, by_picture.n_without) == (told.sum(), (~told).sum())
     assert by_lesion.balanced_accuracy.low <= by_lesion.balanced_accuracy.value
     assert by_lesion.n_with == 0
     assert np.isnan(by_lesion.with_sibling)
-    assert by_picture.n_with + by_picture.n_without == by_picture.balanced_accuracy.n
 
 
 def test_where_colours_tell_the_diagnosis_the_rule_does_not_matter():

@@ -1,4 +1,4 @@
-"""Label suspects: wrong labels that were planted come first, and no model has seen the lesion it is asked about."""
+"""Label suspects: planted errors come first, and no model has seen the lesion it is asked about."""
 
 import numpy as np
 import pandas as pd
