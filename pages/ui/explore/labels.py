@@ -52,7 +52,7 @@ def draw(explored: Explored) -> None:
     examined.draw_pages(_SUSPECTS_PAGE, shown)
     st.download_button(
         "The whole ranking as CSV",
-        data=lambda: ranked.to_csv(index=False, float_format="%.4f"),
+        data=lambda: f"# {explored.selection.describe()}\n{ranked.to_csv(index=False, float_format='%.4f')}",
         file_name="labels_to_look_at.csv",
         mime="text/csv",
         icon=":material/download:",

@@ -18,6 +18,9 @@ from pages.ui.explore.explored import Explored
 _MEASURE: Final = "explore_measure"
 _END: Final = "explore_end"
 _LADDER: Final = (5, 25, 50, 75, 95)
+_STEEP_LADDER: Final = (50, 75, 90, 95, 99)
+# From this share on, pictures that have nothing of it are left out of the histogram: one bar would hide all.
+_MANY: Final = 0.3
 _FILTERED: Final = 500
 _ENDS: Final = {"low": "The lowest", "high": "The highest"}
 
@@ -45,6 +48,8 @@ def draw(explored: Explored) -> None:
         config=charts.CONFIG,
         alt=f"How {measure.title.lower()} is distributed; its percentiles stand above and below.",
     )
+    if (bare := _without(chosen)) >= _MANY:
+        st.caption(f"Of the {(1 - bare) * len(chosen):,.0f} pictures that have any.")
     st.markdown("**From one end to the other**")
     opened = _draw_tiles(explored, measure, chosen, _ladder(chosen), key="explore_ladder")
     opened += _draw_end(explored, measure, chosen)
@@ -90,13 +95,20 @@ def _ask_measure() -> Measure:
 
 
 def _say_measure(measure: Measure, values: pd.Series, chosen: pd.Series, explored: Explored) -> str:
-    low, middle, high = (measure.say(float(np.percentile(chosen, at))) for at in (5, 50, 95))
+    least, low, middle, high = (measure.say(float(np.percentile(chosen, at))) for at in (0, 5, 50, 95))
     said = (
         f"Half of the {len(chosen):,} chosen pictures lie below **{middle}**, nine in ten between {low} and "
         f"{high}."
     )
-    if low == high:
-        said = f"At least nine in ten of the {len(chosen):,} chosen pictures have **{middle}**."
+    if chosen.min() == chosen.max():
+        said = f"All {len(chosen):,} chosen pictures have **{least}**."
+    elif (bare := _without(chosen)) >= _MANY:
+        at, words = (95, "one in twenty") if bare < 0.95 else (99, "one in a hundred")
+        more = measure.say(float(np.percentile(chosen, at)))
+        said = (
+            f"**{figures.percent(bare)}** of the {len(chosen):,} chosen pictures have {least}; {words} has "
+            f"{more} or more."
+        )
     if explored.selection:
         whole = measure.say(float(values.median()))
         said += f" In the whole dataset the middle is {whole} (n = {int(values.notna().sum()):,})."
@@ -110,12 +122,18 @@ def _say_measure(measure: Measure, values: pd.Series, chosen: pd.Series, explore
     return said
 
 
+def _without(chosen: pd.Series) -> float:
+    """Return the share of pictures that have as little as can be."""
+    return float((chosen == chosen.min()).mean())
+
+
 def _histogram(measure: Measure, chosen: pd.Series) -> go.Figure:
-    """Draw the chosen pictures' values; the outermost hundredth on each side is in the last bars."""
-    low, high = np.percentile(chosen, (0.5, 99.5))
+    """Draw the pictures' values; the outermost hundredth is in the last bars."""
+    shown = chosen[chosen > chosen.min()] if _without(chosen) >= _MANY else chosen
+    low, high = np.percentile(shown, (0.5, 99.5))
     if low == high:
-        low, high = float(chosen.min()), float(chosen.max())
-    counts, edges = np.histogram(np.clip(chosen, low, high), bins=36)
+        low, high = float(shown.min()), float(shown.max()) + 1e-6
+    counts, edges = np.histogram(np.clip(shown, low, high), bins=36)
     centres = (edges[:-1] + edges[1:]) / 2
     words = [
         f"{measure.say(float(a))} to {measure.say(float(b))}: {count:,} of {len(chosen):,}"
@@ -129,7 +147,7 @@ def _histogram(measure: Measure, chosen: pd.Series) -> go.Figure:
     ink = theme.colour("textColor")
     for at, name in ((5, "5th percentile"), (95, "95th")):
         value = float(np.percentile(chosen, at))
-        if low <= value <= high:
+        if low < value <= high:
             figure.add_vline(x=value, line={"color": ink, "width": 1.5, "dash": "dot"})
             figure.add_annotation(
                 x=value, y=1, yref="paper", text=name, showarrow=False, yanchor="bottom",
@@ -149,7 +167,8 @@ def _histogram(measure: Measure, chosen: pd.Series) -> go.Figure:
 def _ladder(chosen: pd.Series) -> list[str]:
     """Return the pictures that stand at the steps of the ladder."""
     ordered = chosen.sort_values(kind="stable")
-    places = [round(step / 100 * (len(ordered) - 1)) for step in _LADDER]
+    steps = _STEEP_LADDER if _without(chosen) >= _MANY else _LADDER
+    places = [round(step / 100 * (len(ordered) - 1)) for step in steps]
     return list(dict.fromkeys(str(ordered.index[place]) for place in places))
 
 
@@ -169,11 +188,14 @@ def _draw_end(explored: Explored, measure: Measure, chosen: pd.Series) -> list[s
         )
         tail = chosen.sort_values(ascending=end == "low", kind="stable")
         count = min(_FILTERED, max(1, round(len(tail) / 20)))
+        if end == "high":
+            # Pictures that have nothing of it are no high end.
+            count = min(count, int((chosen > chosen.min()).sum()))
         st.button(
             f"Filter to these {count:,}",
             icon=":material/filter_alt:",
             key="explore_end_filter",
-            help="The outermost 5 % of the chosen pictures, 500 at most; every other view follows.",
+            help="At most the outermost 5 % of the chosen pictures, and 500; every other view follows.",
             on_click=_filter_to,
             args=(tail.index[:count].tolist(),),
         )
@@ -200,7 +222,10 @@ def _draw_tiles(
     for name in image_ids:
         dx = str(rows.loc[name, "dx"])
         place = f"percentile {percents[name]:.0f}"
-        if not 1 <= percents[name] <= 99:
+        alike = int((values == values[name]).sum())
+        if alike > len(values) / 100:
+            place = f"like {alike:,} of {len(values):,}"
+        elif not 1 <= percents[name] <= 99:
             # Among thousands the outermost hundred would all be "percentile 0".
             place = f"rank {ranks[name]:,.0f} of {len(values):,}"
         groups.append(

@@ -65,7 +65,7 @@ def draw(explored: Explored) -> None:
     examined.draw_pages(_PAIRS_PAGE, len(shown))
     st.download_button(
         "These pairs as CSV",
-        data=lambda: shown.to_csv(index=False),
+        data=lambda: f"# {explored.selection.describe()}\n{shown.to_csv(index=False)}",
         file_name="pairs.csv",
         mime="text/csv",
         icon=":material/download:",
