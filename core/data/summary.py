@@ -15,7 +15,7 @@ import pandas as pd
 from core.data.facets import TITLES, UNKNOWN, Facet, Facets, label_of
 from core.data.selection import AGES, Selection
 from core.labels import CODES, INDEX, MALIGNANT
-from core.words import NBSP, NOT_AVAILABLE
+from core.words import NBSP, proportion
 
 Rows: TypeAlias = pd.DataFrame | Facets
 Unit = Literal["images", "lesions"]
@@ -575,15 +575,7 @@ def _finding(table: pd.DataFrame, sentence: str, n: int, unit: Unit) -> Finding:
 
 
 def _percent(part: float, whole: float) -> str:
-    """Return a share in percent that is rounded to nothing or all only where it is."""
-    if not whole:
-        return NOT_AVAILABLE
-    rounded = round(100 * part / whole, 1)
-    if rounded == 0 and part:
-        return f"under 0.1{NBSP}%"
-    if rounded == 100 and part != whole:
-        return f"over 99.9{NBSP}%"
-    return f"{rounded:g}{NBSP}%" if rounded in (0, 100) else f"{rounded:.1f}{NBSP}%"
+    return proportion(part / whole if whole else float("nan"))
 
 
 def _share(part: float, whole: float, unit: Unit | None = None) -> str:

@@ -226,10 +226,6 @@ def test_a_crossed_cell_says_both_names_its_count_and_its_rows_n(facts, colours)
     assert "745" in face["name"]
 
 
-def test_a_share_of_nothing_is_not_available():
-    assert figures.percent(float("nan")) == "n/a"
-
-
 def test_every_licence_belongs_to_a_card_and_every_card_says_what_is_wrong():
     assert set(LICENCES) <= set(cards())
     for name, card in cards().items():

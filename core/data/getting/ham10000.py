@@ -78,7 +78,7 @@ def fetch_dataverse(order: Order, place: Workplace) -> None:
     # Photos hardly shrink in a zip, so they need about their zip's room again.
     unpacked = sum(remote.size or 0 for remote in archives)
     table, *zips = place.download([_TABLE, *archives], unpacked=unpacked)
-    place.copy(table, table.name)
+    place.take_over([(table, table.name)], origin=table.name)
     for archive in zips:
         place.unpack(archive, into=archive.stem)
 
@@ -98,7 +98,7 @@ def fetch_isic(order: Order, place: Workplace) -> None:
     )
     # The small ones first: what is wrong with the address or the network shows at once.
     paths = place.download([groupings, truth, pictures], unpacked=pictures.size or 0)
-    place.copy(paths[0], groupings.name)
+    place.take_over([(paths[0], groupings.name)], origin=groupings.name)
     for archive in paths[1:]:
         place.unpack(archive, into=archive.stem)
     if FACTS in order.extras:

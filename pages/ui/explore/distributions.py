@@ -12,7 +12,7 @@ from core.data.facets import COLUMNS, TITLES, UNKNOWN, Facets
 from core.data.selection import AGES, Selection
 from core.data.summary import SUMMARIES, Finding, balance_plan, count, crosstab, size, summarise
 from core.labels import INDEX
-from core.words import NBSP, NOT_AVAILABLE
+from core.words import NBSP, NOT_AVAILABLE, proportion
 from pages.ui.explore import figures, filtering, rows
 from pages.ui.explore.explored import Explored, Unit
 
@@ -77,7 +77,7 @@ def _put_bars(name: str, column: str, explored: Explored, found: Findings, whole
     )
     if name == "class_balance" and finding.n:
         nevi = float(finding.table["share"].iloc[INDEX["nv"]])
-        data = figures.with_line(data, nevi, f"always “nevus”: right for {figures.percent(nevi)}")
+        data = figures.with_line(data, nevi, f"always “nevus”: right for {proportion(nevi)}")
     figures.draw(
         data | {"label": f"{SUMMARIES[name].title}: {explored.unit} by {TITLES[column].lower()}"},
         key=f"explore_{name}",
@@ -134,7 +134,7 @@ def _plan_in_words(table: pd.DataFrame) -> pd.DataFrame:
             "Images": numbers("images", ",.0f"),
             "Copies to add": numbers("extra", ",.0f"),
             "Each seen": numbers("repeats", ".1f", "×"),
-            "Drawn": [figures.percent(share) for share in table["drawn_share"]],
+            "Drawn": [proportion(share) for share in table["drawn_share"]],
         }
     ).set_index("Diagnosis")
 

@@ -9,6 +9,7 @@ from core.data.inspection import inspect_pictures, stored_inspection
 from core.data.scenes import stored_scenes
 from core.data.twins import describe_pairs, find_twins
 from core.settings import settings
+from core.words import minutes
 from pages.ui import jobs
 from pages.ui.explore import looking
 from pages.ui.explore.datasets import Dataset
@@ -120,9 +121,3 @@ def draw_pages(key: str, count: int) -> None:
     if count > SHOWN:
         with st.container(horizontal_alignment="center"):
             st.pagination(-(-count // SHOWN), key=key, bind="query-params", max_visible_pages=7)
-
-
-def minutes(seconds: float) -> str:
-    """Return a time in words."""
-    minutes = seconds / 60
-    return f"{minutes:.0f} minutes" if minutes >= 2 else "a minute" if minutes > 0.5 else "half a minute"

@@ -14,7 +14,7 @@ import streamlit as st
 from core.data.facets import UNKNOWN, Facets, label_of
 from core.data.selection import Selection
 from core.labels import CODES, INDEX
-from core.words import NBSP, NOT_AVAILABLE, short_name
+from core.words import NBSP, NOT_AVAILABLE, proportion, short_name
 from pages.ui import theme
 from pages.ui.explore import outline
 from pages.ui.explore.explored import Unit
@@ -47,13 +47,6 @@ def draw(data: Data, *, key: str, on_pick: Pick | None = None) -> None:
             on_pick(value)
 
     _marks(data=data, key=key, on_picked_change=picked)
-
-
-def percent(part: float) -> str:
-    """Return a share as people read it; small ones keep a digit, NaN is "n/a"."""
-    if np.isnan(part):
-        return NOT_AVAILABLE
-    return f"{100 * part:.1f}{NBSP}%"
 
 
 def name_of(column: str, value: str) -> str:
@@ -95,14 +88,14 @@ def bars(
                 "value": value,
                 "name": name,
                 "number": f"{count:,}",
-                "share": percent(share),
+                "share": proportion(share),
                 "length": float(np.nan_to_num(share)) / longest,
                 "ghost": float(np.nan_to_num(whole["share"].iloc[position])) / longest if selection else None,
                 "colour": colours.get(value, theme.colour("primaryColor")),
                 "picked": value in chosen,
                 "dim": bool(chosen) and value not in chosen,
                 "warns": value == UNKNOWN and count > 0,
-                "words": f"{name}: {count:,} of {n:,} {unit}, {percent(share)}",
+                "words": f"{name}: {count:,} of {n:,} {unit}, {proportion(share)}",
             }
         )
     return {"kind": "bars", "rows": rows, "line": None, "longest": longest}
@@ -123,14 +116,14 @@ def missing(table: pd.DataFrame, unit: Unit, n: int, selection: Selection) -> Da
                 "value": str(column),
                 "name": str(title),
                 "number": f"{count:,}",
-                "share": percent(share),
+                "share": proportion(share),
                 "length": float(np.nan_to_num(share)),
                 "ghost": None,
                 "colour": theme.colour("orangeColor"),
                 "picked": UNKNOWN in selection.choices.get(str(column), ()),
                 "dim": False,
                 "warns": bool(count),
-                "words": f"{title} unknown: {count:,} of {n:,} {unit}, {percent(share)}",
+                "words": f"{title} unknown: {count:,} of {n:,} {unit}, {proportion(share)}",
             }
         )
     return {"kind": "bars", "rows": rows, "line": None}
@@ -231,7 +224,7 @@ def _shares(counts: np.ndarray) -> np.ndarray:
 def _age_bin(index: int, counts: np.ndarray, known: int, selection: Selection, unit: Unit) -> dict[str, Any]:
     low, high = index * AGE_BIN_YEARS, (index + 1) * AGE_BIN_YEARS - 1
     number = int(counts[index])
-    share = percent(number / known if known else float("nan"))
+    share = proportion(number / known if known else float("nan"))
     chosen = selection.ages
     return {
         "low": low,
@@ -250,7 +243,7 @@ def body(table: pd.DataFrame, selection: Selection, *, unit: Unit, n: int) -> Da
     sites = []
     for site in outline.OUTLINES:
         count = int(counts.get(site, 0))
-        share = percent(count / n if n else float("nan"))
+        share = proportion(count / n if n else float("nan"))
         sites.append(
             {
                 "value": site,
@@ -303,7 +296,7 @@ def cross(
         for place in columns:
             other, count = str(counts.columns[place]), int(cells[row, place])
             step = _step(float(shown[row, place]), most)
-            share = percent(float(shares[row, place]))
+            share = proportion(float(shares[row, place]))
             line.append(
                 {
                     "value": other,
