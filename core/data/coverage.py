@@ -19,6 +19,7 @@ from core.data.facts import SEXES, SITES
 from core.data.quality import ITA_BANDS, ITA_LIMITS, MEASURES, ita_band
 from core.data.splits import SPLITS, lesion_groups
 from core.labels import CODES, MALIGNANT
+from core.spreadsheet import to_csv
 
 State = Literal["fine", "look", "unknown"]
 
@@ -82,10 +83,10 @@ class Assurance:
         """Return the checks of one part."""
         return tuple(check for check in self.checks if check.part == part)
 
-    def to_csv(self) -> str:
+    def to_csv(self) -> bytes:
         """Return all counts as CSV, the checks before them as lines that begin with #."""
-        lines = [f"# {check.part}, {check.topic}, {check.state}: {check.sentence}" for check in self.checks]
-        return "\n".join([*lines, self.counts.to_csv(index=False)])
+        notes = (f"{check.part}, {check.topic}, {check.state}: {check.sentence}" for check in self.checks)
+        return to_csv(self.counts, notes=notes)
 
     def to_markdown(self, *, title: str) -> str:
         """Return the report as Markdown: what was checked, then who is in each part."""

@@ -13,9 +13,8 @@ from urllib.parse import urlencode, urlsplit
 
 import httpx2
 
-from core import net
 from core.data.getting.order import Order
-from core.data.getting.remote import Checksum, Remote, explain, raise_for
+from core.data.getting.remote import Checksum, Remote, explain, persistently, raise_for
 from core.data.getting.workplace import Workplace
 from core.data.readers import HAM10000_COLUMNS, read_dataset
 from core.data.vocabulary import ISIC_SITE, translate
@@ -118,10 +117,16 @@ def _ask_facts(place: Workplace) -> list[dict[str, str]]:
         for _ in range(_MAX_PAGES):
             if address is None:
                 return rows
-            place.report(len(rows), unit="pictures", note="Asking the ISIC archive for ages, sexes and sites")
+            tell = partial(
+                place.report,
+                len(rows),
+                unit="pictures",
+                note="Asking the ISIC archive for ages, sexes and sites",
+            )
+            tell()
             asked = line.through(address)
             try:
-                page = net.bounded(partial(_page, client, asked), silence_s=line.silence_s + 1)
+                page = persistently(partial(_page, client, asked), line=line, report=tell)
             except (OSError, httpx2.HTTPError) as problem:
                 raise GettingError(
                     f"{explain(problem, 'the patients’ facts', asked, line)} {_WITHOUT_FACTS}"

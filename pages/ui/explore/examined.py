@@ -11,6 +11,7 @@ from core.data.twins import describe_pairs, find_twins
 from core.settings import settings
 from core.words import minutes
 from pages.ui import jobs
+from pages.ui.address import whole_number
 from pages.ui.explore import looking
 from pages.ui.explore.datasets import Dataset
 
@@ -110,7 +111,7 @@ def page(key: str, count: int) -> int:
     """Return the page that the address asks for, or the nearest there is."""
     pages = -(-count // SHOWN)
     asked = st.session_state.get(key, st.query_params.get(key, "1"))
-    page = min(max(1, int(asked) if str(asked).isdecimal() else 1), pages)
+    page = whole_number(asked, high=pages)
     if str(asked) != str(page):
         st.session_state[key] = page
     return page

@@ -11,6 +11,7 @@ from core.data.facets import label_of
 from core.data.suspects import FOLDS, cross_validate, rank_suspects
 from core.predict.features import Extractor, compute_features, imagenet_extractor, stored_features
 from core.settings import settings
+from core.spreadsheet import to_csv
 from core.words import minutes, percent, proportion, short_name
 from pages.ui import jobs, theme
 from pages.ui.explore import examined, picture, tiles
@@ -52,7 +53,7 @@ def draw(explored: Explored) -> None:
     examined.draw_pages(_SUSPECTS_PAGE, shown)
     st.download_button(
         "The whole ranking as CSV",
-        data=lambda: f"# {explored.selection.describe()}\n{ranked.to_csv(index=False, float_format='%.4f')}",
+        data=lambda: to_csv(ranked, notes=[explored.selection.describe()], float_format="%.4f"),
         file_name="labels_to_look_at.csv",
         mime="text/csv",
         icon=":material/download:",

@@ -149,8 +149,7 @@ def _bars(shares: pd.DataFrame, expected: pd.Series | None) -> go.Figure:
     told = shares.to_dict("index")
     values = [0.0 if np.isnan(told[code]["share"]) else told[code]["share"] for code in order]
     texts = [
-        f"{told[code]['with_sibling']:,.0f} of {told[code]['test']:,.0f} · "
-        f"{proportion(told[code]['share'])}"
+        f"{told[code]['with_sibling']:,.0f} of {told[code]['test']:,.0f} · {proportion(told[code]['share'])}"
         for code in order
     ]
     labels = ["All test pictures", *(short_name(code) for code in CODES)]

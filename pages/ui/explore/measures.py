@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from core.data.quality import MEASURES, Measure, ita_band, percentiles
+from core.spreadsheet import to_csv
 from core.words import proportion, short_name
 from pages.ui import charts, notices, theme
 from pages.ui.explore import examined, filtering, picture, tiles
@@ -247,9 +248,9 @@ def _draw_tiles(
     return image_ids
 
 
-def _measures_csv(inspection: pd.DataFrame, explored: Explored) -> str:
+def _measures_csv(inspection: pd.DataFrame, explored: Explored) -> bytes:
     columns = [*MEASURES, "masked", "problem"]
     told = inspection.reindex(explored.chosen["image_id"])[columns].assign(
         ita_band=lambda table: ita_band(table["ita_degrees"])
     )
-    return f"# {explored.selection.describe()}\n{told.to_csv(float_format='%.5g')}"
+    return to_csv(told, notes=[explored.selection.describe()], index=True, float_format="%.5g")

@@ -10,6 +10,7 @@ from core.data.facets import label_of
 from core.data.scenes import LEAST_POINTS, find_scenes
 from core.data.twins import recall_of_known
 from core.settings import settings
+from core.spreadsheet import to_csv
 from core.words import minutes, short_name
 from pages.ui import jobs, theme
 from pages.ui.explore import examined, picture, tiles
@@ -65,7 +66,7 @@ def draw(explored: Explored) -> None:
     examined.draw_pages(_PAIRS_PAGE, len(shown))
     st.download_button(
         "These pairs as CSV",
-        data=lambda: f"# {explored.selection.describe()}\n{shown.to_csv(index=False)}",
+        data=lambda: to_csv(shown, notes=[explored.selection.describe()]),
         file_name="pairs.csv",
         mime="text/csv",
         icon=":material/download:",

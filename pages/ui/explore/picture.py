@@ -14,7 +14,7 @@ import streamlit as st
 from core.data.facets import label_of
 from core.data.facts import SEXES, SITES
 from core.data.masks import draw_outline, read_mask, share_inside
-from core.data.pictures import Picture, read_picture
+from core.data.pictures import downscaled, read_picture
 from core.data.splits import lesion_groups
 from core.data.thumbnails import OUTLINE
 from core.errors import LesionLensError, PictureError
@@ -30,6 +30,9 @@ OPEN: Final = "explore_open"
 LIKE: Final = "explore_like"
 _OUTLINED: Final = "explore_picture_outline"
 _NEIGHBOURS: Final = 6
+
+LARGE_PX: Final = 1600
+"""More than a dialog shows. The pictures that are kept have 8 MB each at most, whatever a camera made."""
 
 
 def put(image_id: str | None) -> None:
@@ -115,7 +118,7 @@ def _draw_large(dataset: Dataset, row: pd.Series) -> None:
         st.info("Its picture is not here, only its facts.", icon=":material/image_not_supported:")
         return
     try:
-        pixels = _large(str(row["image_path"])).pixels
+        pixels = _large(str(row["image_path"]))
     except PictureError as problem:
         notices.refuse(problem, icon=":material/broken_image:")
         return
@@ -132,9 +135,10 @@ def _draw_large(dataset: Dataset, row: pd.Series) -> None:
 
 
 @st.cache_resource(ttl="15m", max_entries=4, show_spinner=False)
-def _large(path: str) -> Picture:
-    """Return a decoded picture of a dataset; shared, so not to be changed."""
-    return read_picture(Path(path), name=Path(path).name)
+def _large(path: str) -> np.ndarray:
+    """Return the pixels of a dataset's picture, no side over LARGE_PX; shared, so not to be changed."""
+    pixels = read_picture(Path(path), name=Path(path).name).pixels
+    return downscaled(pixels, max_side_px=LARGE_PX)
 
 
 def _draw_facts(explored: Explored, row: pd.Series) -> None:

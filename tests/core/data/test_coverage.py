@@ -168,7 +168,7 @@ def test_counts_add_up_in_every_column_and_part(table, parts):
 
 def test_the_report_says_each_check_once_as_csv_and_as_markdown(table, parts):
     found = assure(table, parts, inspection=looked_at(table))
-    text, csv = found.to_markdown(title="A | b <script>"), found.to_csv()
+    text, csv = found.to_markdown(title="A | b <script>"), found.to_csv().decode()
     assert "<script>" not in text
     assert text.splitlines()[0] == "# A \\| b &lt;script>"
     for check in found.checks:
