@@ -349,17 +349,18 @@ def merge_datasets(
         "data": {part.name: fingerprint(part.table) for part in parts},
         "labels": {name: dict(one) for name, one in (labels or {}).items()},
     }
-    folder = OutputFolder(out, work=work, inputs=[path for _, path in sources])
-    if (done := folder.finished) is not None:
-        return Report.from_json(done)
-    table, origin, report = merge_tables(parts)
-    files = picture_names(table)
-    has = files.notna()
-    tasks = [
-        Task(Path(path), name) for path, name in zip(table.loc[has, "image_path"], files[has], strict=True)
-    ]
-    failures = folder.write_pictures(tasks, workers=workers, progress=progress)
-    kept, unreadable = without_broken(table, files, failures)
-    report.unreadable.extend(unreadable)
-    folder.finish(kept, extra=origin, result=asdict(report))
-    return report
+    with OutputFolder(out, work=work, inputs=[path for _, path in sources]) as folder:
+        if (done := folder.finished) is not None:
+            return Report.from_json(done)
+        table, origin, report = merge_tables(parts)
+        files = picture_names(table)
+        has = files.notna()
+        tasks = [
+            Task(Path(path), name)
+            for path, name in zip(table.loc[has, "image_path"], files[has], strict=True)
+        ]
+        failures = folder.write_pictures(tasks, workers=workers, progress=progress)
+        kept, unreadable = without_broken(table, files, failures)
+        report.unreadable.extend(unreadable)
+        folder.finish(kept, extra=origin, result=asdict(report))
+        return report

@@ -9,7 +9,7 @@ import csv
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from core.data.counts import bundled_counts
 from core.data.facts import SEXES, SITES
-from core.data.writing import Progress, in_parallel, save_picture
+from core.data.writing import Progress, in_parallel, only_writer, save_picture
 from core.errors import DataError
 from core.labels import BY_CODE, CODES, INDEX
 
@@ -457,14 +457,9 @@ def _write_dataset(
     try:
         for part in parts:
             part.mkdir(parents=True, exist_ok=True)
-        lacking = [job for job in jobs if not job[1].exists()]
-        chunks = [lacking[start : start + _CHUNK] for start in range(0, len(lacking), _CHUNK)]
-        done = len(jobs) - len(lacking)
-        for count in in_parallel(_draw_chunk, chunks, workers):
-            done += count
-            if progress is not None:
-                progress(done, len(jobs))
-        _write_table(folder / "HAM10000_metadata.csv", shots)
+        with only_writer(folder):
+            _draw_lacking(jobs, workers, progress)
+            _write_table(folder / "HAM10000_metadata.csv", shots)
     except OSError as problem:
         raise DataError(
             f"{folder} could not be written ({problem.strerror or problem}). Free some disk space, or choose "
@@ -473,7 +468,21 @@ def _write_dataset(
     return folder
 
 
-def _draw_chunk(jobs: list[tuple[_Shot, Path, tuple[int, int]]]) -> int:
+_Job: TypeAlias = tuple[_Shot, Path, tuple[int, int]]
+
+
+def _draw_lacking(jobs: list[_Job], workers: int | None, progress: Progress | None) -> None:
+    """Draw the pictures that are not there yet."""
+    lacking = [job for job in jobs if not job[1].exists()]
+    chunks = [lacking[start : start + _CHUNK] for start in range(0, len(lacking), _CHUNK)]
+    done = len(jobs) - len(lacking)
+    for count in in_parallel(_draw_chunk, chunks, workers):
+        done += count
+        if progress is not None:
+            progress(done, len(jobs))
+
+
+def _draw_chunk(jobs: list[_Job]) -> int:
     for shot, path, size_px in jobs:
         pixels = draw_lesion(shot.seed, kind=shot.kind, size_px=size_px)
         save_picture(path, _photo(pixels, shot.photo), quality=90)
