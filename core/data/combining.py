@@ -13,7 +13,7 @@ from core.data.writing import (
     picture_names,
     without_broken,
 )
-from core.files import sha256
+from core.files import same_content
 
 
 @dataclass(frozen=True)
@@ -97,13 +97,6 @@ def _twins(listing: Listing) -> tuple[int, tuple[str, ...]]:
     different = [
         str(path.relative_to(listing.root))
         for path in listing.same_stem
-        if not _same_content(path, listing.pictures[path.stem.casefold()])
+        if not same_content(path, listing.pictures[path.stem.casefold()])
     ]
     return len(listing.same_stem) - len(different), tuple(different)
-
-
-def _same_content(first: Path, second: Path) -> bool:
-    try:
-        return first.stat().st_size == second.stat().st_size and sha256(first) == sha256(second)
-    except OSError:
-        return False

@@ -17,7 +17,8 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from core.data.counts import bundled_counts
 from core.data.facts import SEXES, SITES
-from core.data.writing import Progress, in_parallel, only_writer, save_picture
+from core.data.parallel import in_parallel
+from core.data.writing import Progress, only_writer, save_picture
 from core.errors import DataError
 from core.labels import BY_CODE, CODES, INDEX
 

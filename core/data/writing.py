@@ -15,14 +15,12 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self
 
 import numpy as np
 import pandas as pd
@@ -30,6 +28,7 @@ from filelock import FileLock, Timeout
 from PIL import Image
 
 from core.data.metadata import COLUMNS
+from core.data.parallel import in_parallel
 from core.data.pictures import read_picture
 from core.errors import DataError, PictureError
 
@@ -263,40 +262,6 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0  # It is gone: reading it will say so by name.
-
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-
-def in_parallel(
-    work: Callable[[Item], Result], items: Sequence[Item], workers: int | None
-) -> Iterator[Result]:
-    """Yield what `work` makes of each item, as it comes, from several workers where that pays.
-
-    work: a function of a module. workers: None is one a processor.
-    """
-    workers = min(workers or os.cpu_count() or 1, len(items))
-    if workers <= 1 or len(items) <= 2:
-        yield from map(work, items)
-        return
-    with _pool(workers) as pool:
-        futures: list[Future[Result]] = [pool.submit(work, item) for item in items]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        finally:
-            # Whoever stops listening (a cancelled job, Ctrl-C) waits for what is at work, not for all.
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _pool(workers: int) -> Executor:
-    if threading.current_thread() is threading.main_thread():
-        # Spawned, since forking a process that has torch's threads can deadlock.
-        return ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
-    # A page's script or job: Streamlit has put the script in the place of the main module, and a spawned
-    # process would run it again.
-    return ThreadPoolExecutor(workers)
 
 
 def _write_chunk(job: tuple[Path, list[Task]]) -> tuple[int, dict[str, str]]:

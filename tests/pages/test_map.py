@@ -11,6 +11,7 @@ from core.data.facets import TITLES, Facets
 from core.data.readers import read_dataset
 from core.data.selection import Selection
 from core.data.synthetic import make_dataset
+from core.jobs import silent
 from core.predict.features import Features, checkpoint_extractor, compute_features
 from core.settings import settings
 from core.words import READERS
@@ -56,7 +57,7 @@ def features(dataset):
 
 @pytest.fixture
 def projected(features):
-    return map_view.PROJECTIONS["pca"].function(features.values)
+    return map_view.PROJECTIONS["pca"].function(features.values, silent)
 
 
 def explored(dataset, selection=None):

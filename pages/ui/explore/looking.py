@@ -1,10 +1,9 @@
 """What a network sees in the explored pictures: features, likeness, places on a map. Shared by all."""
 
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -12,7 +11,7 @@ from core.data.likeness import Likenesses
 from core.data.masks import find_masks
 from core.data.projection import PROJECTIONS, Projected
 from core.errors import CheckpointError
-from core.jobs import Report
+from core.jobs import silent
 from core.models.catalog import bundled_names, folder_of
 from core.models.reference import Reference, parse_reference
 from core.predict.features import Extractor, Features, checkpoint_extractor, compute_features, stored_features
@@ -107,15 +106,10 @@ def projected(dataset: Dataset, found: Features, way: str) -> Projected | None:
     """
     projection = PROJECTIONS[way]
     if projection.slow:
-
-        def arrange(report: Report) -> Projected:
-            report(0, None, note="it cannot be cancelled once it runs")
-            return projection.function(found.values)
-
         return jobs.draw(
             f"map:{way}:{dataset.key}:{found.extractor}:{len(found.image_ids)}",
             f"Arranging by {projection.title}",
-            arrange,
+            partial(projection.function, found.values),
             button=f"Arrange by {projection.title}",
             about=f"{len(found.image_ids):,} pictures take a minute or more; the page stays free meanwhile.",
         )
@@ -186,5 +180,4 @@ def _projected(
     way: str,
     _features: Features,
 ) -> Projected:
-    function: Callable[[np.ndarray], Projected] = PROJECTIONS[way].function
-    return function(_features.values)
+    return PROJECTIONS[way].function(_features.values, silent)
