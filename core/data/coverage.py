@@ -29,6 +29,8 @@ FEW_LESIONS: Final = 10
 ENOUGH_LESIONS: Final = 30
 """Diagnoses with fewer lesions are named: the 95 % interval of a recall of 0.80 is wider than 0.29."""
 
+LEGEND: Final = "Each cell: images (lesions)."
+
 _MUCH_UNKNOWN: Final = 0.1
 _TAIL: Final = 5.0
 _Z: Final = 1.959964
@@ -101,7 +103,7 @@ class Assurance:
             table = self.table(column)
             if table.empty:
                 continue
-            parts += ["", f"## {name}", "", "| | " + " | ".join(table.columns) + " |"]
+            parts += ["", f"## {name}", "", LEGEND, "", "| | " + " | ".join(table.columns) + " |"]
             parts += ["|---" * (1 + len(table.columns)) + "|"]
             parts += [
                 f"| {_cell(str(value))} | " + " | ".join(str(cell) for cell in row) + " |"

@@ -187,7 +187,7 @@ def age_by_dx(rows: Rows, unit: Unit) -> Finding:
     years; low and high are the 5 % and 95 % quantiles; NaN where no age is known).
     """
     facets = Facets.of(rows)
-    dx, ages, lesions = _ages(facets, unit)
+    dx, ages, lesions = ages_of(facets, unit)
     groups = [ages[dx == index] for index in range(len(CODES))]
     counts = np.array([len(group) for group in groups])
     quantiles = [
@@ -211,7 +211,7 @@ def age_by_dx(rows: Rows, unit: Unit) -> Finding:
     return _finding(table, _age_sentence(means, counts, dx, ages, lesions, unit), n, unit)
 
 
-def _ages(facets: Facets, unit: Unit) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def ages_of(facets: Facets, unit: Unit) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return index of the diagnosis, age and lesion of each image, or lesion, whose age is known."""
     known = ~np.isnan(facets.ages)
     dx, ages, lesions = facets.columns["dx"].codes[known], facets.ages[known], facets.lesions[known]

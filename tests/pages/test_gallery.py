@@ -13,6 +13,7 @@ from core.data.synthetic import make_dataset
 from core.labels import BY_CODE
 from core.predict.features import compute_features
 from core.settings import settings
+from pages.ui import placing
 from pages.ui.explore import datasets, gallery, looking, picture
 from tests.pages.checkpoints import write_checkpoint
 from tests.pages.reading import said
@@ -45,7 +46,7 @@ def table(folder):
 def forget():
     """Let no test see the features or averages of another one."""
     yield
-    for function in (datasets._opened, looking._features, looking._likenesses, looking._split, looking.masks):
+    for function in (datasets._opened, looking._features, looking._likenesses, placing._split, looking.masks):
         function.clear()
     gallery._quick_averages.clear()
 

@@ -15,10 +15,9 @@ from core.jobs import silent
 from core.models.catalog import bundled_names, folder_of
 from core.models.reference import Reference, parse_reference
 from core.predict.features import Extractor, Features, checkpoint_extractor, compute_features, stored_features
-from core.predict.placing import split_of_checkpoint
 from core.settings import settings
 from core.words import minutes
-from pages.ui import jobs
+from pages.ui import jobs, placing
 from pages.ui.explore.datasets import Dataset
 
 _KEEP: Final = "30m"
@@ -130,22 +129,9 @@ def masks_of(dataset: Dataset) -> dict[str, Path]:
 def split(dataset: Dataset) -> pd.Series | None:
     """Return each picture's part of the default checkpoint's own split, by image id; None if not its data."""
     try:
-        folder, reference = checkpoint()
-        return _split(dataset.key, str(reference), len(dataset.table), dataset.table, folder)
+        return placing.split(dataset.key, dataset.table, *checkpoint())
     except CheckpointError:
         return None
-
-
-@st.cache_resource(ttl=_KEEP, max_entries=4, show_spinner=False)
-def _split(
-    key: str,  # noqa: ARG001 -- with the next two, the key of the cache
-    reference: str,  # noqa: ARG001
-    length: int,  # noqa: ARG001
-    _table: pd.DataFrame,
-    _folder: Path,
-) -> pd.Series | None:
-    parts = split_of_checkpoint(_table, _folder)
-    return None if parts is None else parts.set_axis(pd.Index(_table["image_id"]))
 
 
 @st.cache_resource(ttl=_KEEP, max_entries=4, show_spinner=False)

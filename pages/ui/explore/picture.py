@@ -20,7 +20,7 @@ from core.data.thumbnails import OUTLINE
 from core.errors import LesionLensError, PictureError
 from core.labels import BY_CODE
 from core.words import percent
-from pages.ui import notices
+from pages.ui import notices, placing
 from pages.ui.explore import looking, tiles
 from pages.ui.explore.datasets import Dataset
 from pages.ui.explore.explored import Explored
@@ -169,21 +169,13 @@ def _word(row: pd.Series, column: str) -> str | None:
     return None if pd.isna(row[column]) else label_of(column, str(row[column]))
 
 
-_PLACES: Final = {
-    "train": "in the **training** part: the model has learned from this very picture",
-    "val": "in the **validation** part: it helped to choose epoch and thresholds, no weight",
-    "test": "in the **test** part: the model has never learned from this lesion",
-}
-
-
 def _place(dataset: Dataset, row: pd.Series) -> str:
     """Say where the picture lies in the default checkpoint's split, or in the one a training would make."""
     icon = ":material/call_split:"
     own = looking.split(dataset)
     if own is not None:
         _, reference = looking.checkpoint()
-        name = notices.plain(Path(reference.name).name)
-        return f"{icon} In the split of {name}, {_PLACES[str(own[str(row['image_id'])])]}."
+        return placing.say(reference, str(own[str(row["image_id"])]))
     if "split" in row.index and not pd.isna(row["split"]):
         part = label_of("split", str(row["split"]))
         return (
