@@ -276,7 +276,7 @@ def test_the_same_file_under_two_ids_is_taken_twice_told_and_one_lesion(tmp_path
         picture(path, shade=150 + 10 * number)
     for dx, name in (("akiec", "a.jpg"), ("mel", "b.jpg"), ("mel", "c.jpg")):
         (other / dx).mkdir(parents=True, exist_ok=True)
-        picture(other / dx / name, shade=ord(name[0]))
+        picture(other / dx / name, shade=20 * (ord(name[0]) - 95))
     facts = read_dataset(ham).set_index("image_id")
     one = facts.loc["ISIC_1"]
     twin = other / one["dx"] / "twin.jpg"
