@@ -22,6 +22,7 @@ with answering:
     if asked is None:
         st.info("Bring a picture to get an answer.", icon=":material/add_photo_alternate:")
         st.stop()
+    checkpoints.say_place(chosen, asked)
     checkpoint = checkpoints.load(chosen)
     if checkpoint is None:
         st.stop()
