@@ -1,6 +1,5 @@
 """What a run answered to each validation picture after an epoch, where it kept that in `val/`."""
 
-import zipfile
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 
 from core.labels import CODES
 from core.predict.calibration import softmax
+from core.runs.arrays import changed, read_arrays
 
 BINS: Final = 10
 
@@ -67,20 +67,15 @@ def reliability(answers: Answers, bins: int = BINS) -> Reliability:
 def answers_of(run: Path, epoch: int) -> Answers | None:
     """Return what a run answered after an epoch; None where it kept nothing that can be read."""
     path = run / "val" / f"epoch_{epoch:04d}.npz"
-    try:
-        changed = path.stat().st_mtime_ns
-    except OSError:
-        return None
-    return _read(str(path), changed)
+    return _read(str(path), changed(path))
 
 
 @lru_cache(maxsize=16)
-def _read(path: str, changed: int) -> Answers | None:  # noqa: ARG001 -- the key
-    try:
-        with np.load(path) as stored:
-            ids, truth, logits = stored["image_ids"], stored["truth"], stored["logits"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+def _read(path: str, stamp: int) -> Answers | None:  # noqa: ARG001 -- the key
+    arrays = read_arrays(Path(path), ("image_ids", "truth", "logits"))
+    if arrays is None:
         return None
+    ids, truth, logits = arrays
     count, size = len(ids), len(CODES)
     if truth.shape != (count,) or logits.shape != (count, size) or not np.isin(truth, np.arange(size)).all():
         return None

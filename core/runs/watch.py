@@ -1,6 +1,5 @@
 """What a network made of the watch images after each epoch, as the trainer wrote it to `watch/`."""
 
-import zipfile
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -10,11 +9,10 @@ import numpy as np
 
 from core.labels import CODES
 from core.predict.calibration import softmax
+from core.runs.arrays import changed, read_arrays
 
 MOST_EPOCHS: Final = 48
 """Epochs of a filmstrip: of a longer run every so many-th, with the first and the last."""
-
-_LARGEST_BYTES: Final = 8 * 2**20
 
 
 @dataclass(frozen=True)
@@ -50,29 +48,19 @@ def watched(run: Path, *, until: int | None = None) -> tuple[Watched, ...]:
     if len(numbers) > MOST_EPOCHS:
         places = np.unique(np.linspace(0, len(numbers) - 1, MOST_EPOCHS).round().astype(int))
         numbers = [numbers[place] for place in places]
-    found = [_read(str(files[number]), _changed(files[number]), number) for number in numbers]
+    found = [_read(str(files[number]), changed(files[number]), number) for number in numbers]
     whole = [one for one in found if one is not None]
     return tuple(
         one for one in whole if one.image_ids == whole[0].image_ids and one.maps.shape == whole[0].maps.shape
     )
 
 
-def _changed(path: Path) -> int:
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return 0
-
-
 @lru_cache(maxsize=512)
-def _read(path: str, changed: int, epoch: int) -> Watched | None:  # noqa: ARG001 -- the key
-    try:
-        if Path(path).stat().st_size > _LARGEST_BYTES:
-            return None
-        with np.load(path) as stored:
-            ids, truth, maps, logits = (stored[name] for name in ("image_ids", "truth", "maps", "logits"))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+def _read(path: str, stamp: int, epoch: int) -> Watched | None:  # noqa: ARG001 -- the key
+    arrays = read_arrays(Path(path), ("image_ids", "truth", "maps", "logits"))
+    if arrays is None:
         return None
+    ids, truth, maps, logits = arrays
     count, size = len(ids), len(CODES)
     fits = truth.shape == (count,) and logits.shape == (count, size) and maps.ndim == 4
     if not fits or maps.shape[:2] != (count, size) or not np.isin(truth, np.arange(size)).all():

@@ -11,7 +11,7 @@ from core.runs.story import Figure
 _HERE: Final = Path(__file__)
 _NUMBERS: Final = st.components.v2.component(
     "lesionlens_numbers",
-    html='<dl class="numbers"></dl>\n',
+    html='<div class="frame"><dl class="numbers"></dl></div>\n',
     css=_HERE.with_name("numbers.css").read_text(encoding="utf-8"),
     js=_HERE.with_name("numbers.js").read_text(encoding="utf-8"),
 )
