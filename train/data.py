@@ -152,18 +152,31 @@ def some_facts(facts: Tensor, recipe: Recipe) -> Tensor:
 def draws(part: Part, recipe: Recipe, epoch: int) -> list[tuple[int, int]]:
     """Return the (position, seed) of every picture of an epoch; the same for the same seed and epoch."""
     rng = np.random.default_rng((recipe.seed, epoch))
-    positions = rng.choice(len(part), size=len(part), p=drawing_weights(part.truth, recipe.balance))
-    seeds = rng.integers(2**62, size=len(part))
+    count = drawn_an_epoch(part, recipe)
+    positions = rng.choice(len(part), size=count, p=drawing_weights(part.truth, recipe.balance))
+    seeds = rng.integers(2**62, size=count)
     return list(zip(positions.tolist(), seeds.tolist(), strict=True))
 
 
-def training_loader(part: Part, recipe: Recipe, epoch: int, *, rank: int, world: int) -> Batches:
-    """Return this process's share of an epoch, in batches of `recipe.batch_size`; all shares are as long."""
+def drawn_an_epoch(part: Part, recipe: Recipe) -> int:
+    """Return how many pictures are drawn in an epoch."""
+    return recipe.epoch_images or len(part)
+
+
+def training_loader(
+    part: Part, recipe: Recipe, epoch: int, *, rank: int, world: int, skip: int = 0
+) -> Batches:
+    """Return this process's share of an epoch, in batches of `recipe.batch_size`; all shares are as long.
+
+    skip: how many batches, from the first, were taken before.
+    """
     workers = min(recipe.workers, available_cpus())
     return DataLoader(
         TrainingPictures(part, recipe, recipe.train_size(epoch)),
         batch_size=recipe.batch_size,
-        sampler=share_of(draws(part, recipe, epoch), recipe, rank=rank, world=world),
+        sampler=share_of(draws(part, recipe, epoch), recipe, rank=rank, world=world)[
+            skip * recipe.batch_size :
+        ],
         num_workers=workers,
         prefetch_factor=4 if workers else None,
     )

@@ -42,8 +42,8 @@ class Feed(Protocol):
     def module(self, network: AdditiveNetwork) -> nn.Module:
         """Return the part of a network that takes (inputs, facts)."""
 
-    def training(self, epoch: int, *, rank: int, world: int) -> Batches:
-        """Return one process's batches of an epoch."""
+    def training(self, epoch: int, *, rank: int, world: int, skip: int = 0) -> Batches:
+        """Return one process's batches of an epoch, but for the first `skip`."""
 
     def inputs(self, batch: Tensor, device: torch.device) -> Tensor:
         """Turn a batch's inputs into what the module takes."""
@@ -75,9 +75,9 @@ class PictureFeed:
         """Return the whole network."""
         return network
 
-    def training(self, epoch: int, *, rank: int, world: int) -> Batches:
+    def training(self, epoch: int, *, rank: int, world: int, skip: int = 0) -> Batches:
         """Return batches of uint8 pictures (n, 3, s, s)."""
-        return training_loader(self.train, self._recipe, epoch, rank=rank, world=world)
+        return training_loader(self.train, self._recipe, epoch, rank=rank, world=world, skip=skip)
 
     def inputs(self, batch: Tensor, device: torch.device) -> Tensor:
         """Normalise pictures on the device."""
@@ -131,7 +131,7 @@ class FeatureFeed:
         """Return what comes after the features."""
         return HeadOnly(network)
 
-    def training(self, epoch: int, *, rank: int, world: int) -> Batches:
+    def training(self, epoch: int, *, rank: int, world: int, skip: int = 0) -> Batches:
         """Return batches of features (n, K)."""
         drawn = draws(self.train, self._recipe, epoch)
         mine = share_of(drawn, self._recipe, rank=rank, world=world)
@@ -139,7 +139,8 @@ class FeatureFeed:
         facts = torch.from_numpy(self.train.facts)[positions]
         hidden = torch.stack([some_facts(one, self._recipe) for one in facts])
         truth = torch.from_numpy(self.train.truth)[positions]
-        rows = TensorDataset(self._features["train"][positions], hidden, truth, self._weights[positions])
+        columns = (self._features["train"][positions], hidden, truth, self._weights[positions])
+        rows = TensorDataset(*(column[skip * self._recipe.batch_size :] for column in columns))
         return DataLoader(rows, batch_size=self._recipe.batch_size)
 
     def inputs(self, batch: Tensor, device: torch.device) -> Tensor:
