@@ -10,6 +10,7 @@ import numpy as np
 from core.labels import CODES
 from core.predict.calibration import softmax
 from core.runs.arrays import changed, read_arrays
+from core.runs.following import array_of
 
 BINS: Final = 10
 
@@ -62,6 +63,16 @@ def reliability(answers: Answers, bins: int = BINS) -> Reliability:
             np.bincount(place, right, bins) / np.where(n == 0, np.nan, n),
             n,
         )
+
+
+def told_reliability(bins: object) -> Reliability | None:
+    """Return the reliability that an epoch's event tells: bins of (pictures, certainty, share right)."""
+    if not isinstance(bins, list) or not bins:
+        return None
+    table = array_of(bins, (len(bins), 3))
+    if table is None or not np.isfinite(table[:, 0]).all() or not table[:, 0].sum():
+        return None
+    return Reliability(table[:, 1], table[:, 2], table[:, 0])
 
 
 def answers_of(run: Path, epoch: int) -> Answers | None:

@@ -19,14 +19,16 @@ MOST: Final = 10
 _DEFAULT: Final = "train_run"
 
 
-def chosen(runs: Sequence[Summary]) -> Summary | None:
+def chosen(runs: Sequence[Summary], *, waits: bool = False) -> Summary | None:
     """Return the run that the address names, else the one this person has looked at; None if there is none.
 
     The first visit sees a run that is training, else the newest one here, else a recorded one.
+
+    waits: whether what the address names is in the queue, and no reason to complain.
     """
     by_reference = {run.reference: run for run in runs}
     asked = st.query_params.get(RUN)
-    if asked and asked not in by_reference:
+    if asked and asked not in by_reference and not waits:
         st.warning(
             f"There is no run {notices.plain(asked[:100])} here. It may have been deleted, or the link is "
             "from another machine.",
@@ -58,6 +60,14 @@ def look_at(reference: str) -> None:
     """Look at another run. For callbacks."""
     st.session_state[_DEFAULT] = reference
     st.query_params[RUN] = reference
+
+
+def forget(reference: str) -> None:
+    """Look at something else than a run that is gone. For callbacks."""
+    if st.session_state.get(_DEFAULT) == reference:
+        del st.session_state[_DEFAULT]
+    if st.query_params.get(RUN) == reference:
+        del st.query_params[RUN]
 
 
 def toggle(reference: str) -> None:

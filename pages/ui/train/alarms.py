@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import streamlit as st
 
+from core.runs.alarms import heartbeat_late
 from core.runs.folder import Status
 from core.runs.following import Telling
 from pages.ui import notices
@@ -14,7 +15,9 @@ RECENT_EPOCHS: Final = 1
 
 
 def draw(telling: Telling, status: Status) -> None:
-    """Draw what the trainer warns of; nothing when all is well."""
+    """Draw what the trainer warns of, and its silence; nothing when all is well."""
+    if (late := heartbeat_late(status)) is not None:
+        st.warning(notices.plain(late), icon=":material/heart_broken:")
     newest: dict[str, Mapping[str, Any]] = {}
     for alarm in telling.alarms:
         newest[str(alarm.get("name"))] = alarm

@@ -3,7 +3,7 @@
 import numpy as np
 import streamlit as st
 
-from core.runs.answers import Answers, Reliability, reliability
+from core.runs.answers import Answers, Reliability, reliability, told_reliability
 from core.runs.following import Epoch
 from pages.ui import theme
 
@@ -13,7 +13,9 @@ _SIDE: int = 240
 def draw(epoch: Epoch, answers: Answers | None) -> None:
     """Draw the reliability of an epoch's answers, or say that the run did not tell it."""
     st.markdown("**Calibration so far**")
-    found = told(epoch) or (reliability(answers) if answers is not None else None)
+    found = told_reliability(epoch.event.get("reliability"))
+    if found is None and answers is not None:
+        found = reliability(answers)
     if found is None:
         st.caption(
             "This run told no calibration of its epochs. A checkpoint is calibrated on validation pictures "
@@ -25,12 +27,6 @@ def draw(epoch: Epoch, answers: Answers | None) -> None:
         f"On the dotted line, a certainty is right as often as it says. Mean gap (ECE) {found.error:.3f}, "
         f"n = {int(found.n.sum()):,}. Before the correction at the end of training."
     )
-
-
-def told(epoch: Epoch) -> Reliability | None:
-    """Return the reliability that the epoch's event tells; None where it tells none."""
-    del epoch
-    return None
 
 
 def _svg(found: Reliability) -> str:

@@ -10,7 +10,7 @@ from core.runs.notes import Notes, read_notes, write_notes
 from core.runs.story import clock
 from core.words import NBSP
 from pages.ui import notices
-from pages.ui.train import player
+from pages.ui.train import controls, player
 
 _COLOURS: Final[dict[str, Literal["primary", "yellow", "blue", "gray", "red", "orange"]]] = {
     "running": "primary",
@@ -34,8 +34,10 @@ def draw(run: Summary) -> None:
             st.badge(run.state, color=_COLOURS[run.state])
         _draw_hold(run)
         st.space("stretch")
+        controls.draw(run)
         if not run.is_bundled:
             _draw_notes(run)
+    controls.draw_said(run)
     about = run.recipe.get("about")
     if about:
         st.caption(notices.plain(str(about)))

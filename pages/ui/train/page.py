@@ -5,10 +5,9 @@ from typing import Final
 import streamlit as st
 
 from core.errors import LesionLensError
-from core.runs.library import Summary
 from core.words import Reader
 from pages.ui import notices
-from pages.ui.train import address, commands, head, panel, shelf, sources, visible
+from pages.ui.train import address, commands, head, panel, queue, shelf, sources, starting, visible
 
 INTRO: Final = {
     "patient": (
@@ -34,24 +33,23 @@ def draw(reader: Reader) -> None:
     except LesionLensError as problem:
         notices.refuse(problem)
         st.stop()
-    run = address.chosen(runs)
-    if run is None:
-        st.info(
-            "No run is here, not even a recorded one. The commands below start one.",
-            icon=":material/model_training:",
-        )
-        commands.draw_commands()
-        return
-    others = address.compared(runs, run)
+    waits = queue.asked_for(runs)
+    run = address.chosen(runs, waits=waits is not None)
+    others = () if run is None else address.compared(runs, run)
+    hidden = visible.hidden()
     left, right = st.columns([4, 11], gap="medium")
     with left:
-        _draw_left(run, others)
+        starting.draw_button()
+        shelf.draw(run, others)
+        with st.expander("From the command line", icon=":material/terminal:"):
+            commands.draw_commands()
     with right:
-        head.draw(run)
-        panel.draw(run, others, reader, hidden=visible.hidden())
-
-
-def _draw_left(run: Summary, others: tuple[Summary, ...]) -> None:
-    shelf.draw(run, others)
-    with st.expander("From the command line", icon=":material/terminal:"):
-        commands.draw_commands()
+        if starting.is_asked():
+            starting.draw()
+        elif waits is not None:
+            queue.draw_waiting(waits.name)
+        elif run is None:
+            st.info("No run is here, not even a recorded one. Start one at the left.", icon=":material/add:")
+        else:
+            head.draw(run)
+            panel.draw(run, others, reader, hidden=hidden)

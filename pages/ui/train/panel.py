@@ -4,6 +4,7 @@ Only what moves is a fragment, so a look at the run costs one small rerun; the r
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import streamlit as st
@@ -84,8 +85,8 @@ def _draw_moving(reference: str, others: tuple[str, ...], reader: Reader, moved:
 def _now(run: Summary, replay: Replay | None) -> tuple[Telling, Status]:
     if replay is not None:
         return player.look(run, replay)
-    status = run.status or Status("unreadable", 0, "", 0.0)
-    return sources.told(run), status
+    status = run.status or Status(run.state, 0, "", 0.0)
+    return sources.told(run), replace(status, state=run.state)
 
 
 def _say(run: Summary, telling: Telling, status: Status, state: str, reader: Reader) -> None:

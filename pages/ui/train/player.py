@@ -77,7 +77,7 @@ def replay_of(run: Summary) -> Replay | None:
     """Return the replay of a run that has ended and told something; None for others."""
     if run.is_live or run.status is None:
         return None
-    replay = Replay(sources.told(run), run.status)
+    replay = Replay(sources.told(run), replace(run.status, state=run.state))
     return replay if replay.length_s > 0 else None
 
 

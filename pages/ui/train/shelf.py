@@ -12,7 +12,7 @@ from core.runs.library import Summary
 from core.runs.notes import read_notes
 from core.runs.story import duration
 from pages.ui import theme
-from pages.ui.train import address, sources
+from pages.ui.train import address, queue, sources, starting
 
 SHOWN: Final = 60
 """Rows that are sent at once; the filter finds the others."""
@@ -39,7 +39,7 @@ _SHELF: Final = st.components.v2.component(
 )
 
 
-def draw(looked_at: Summary, others: Sequence[Summary]) -> None:
+def draw(looked_at: Summary | None, others: Sequence[Summary]) -> None:
     """Draw the list; it keeps itself up to date, and a pick runs the page again."""
     st.text_input(
         "Find runs",
@@ -50,12 +50,15 @@ def draw(looked_at: Summary, others: Sequence[Summary]) -> None:
         icon=":material/search:",
     )
     # Runs that others start, or that end, are seen here; it costs a few milliseconds of the server.
-    st.fragment(_draw_list, run_every="4s")(looked_at.reference, tuple(run.reference for run in others))
+    st.fragment(_draw_list, run_every="4s")(
+        None if looked_at is None else looked_at.reference, tuple(run.reference for run in others)
+    )
 
 
-def _draw_list(looked_at: str, others: tuple[str, ...]) -> None:
+def _draw_list(looked_at: str | None, others: tuple[str, ...]) -> None:
     if st.session_state.pop(_MOVED, False):
         st.rerun()
+    queue.draw()
     runs = sources.runs()
     wanted = str(st.session_state.get("find") or "").lower().split()
     found = [run for run in runs if _fits(run, wanted)]
@@ -92,11 +95,15 @@ def _picked() -> None:
     value = st.session_state[_KEY].picked
     if not isinstance(value, Mapping) or not isinstance(value.get("run"), str):
         return
-    (address.toggle if value.get("compare") else address.look_at)(value["run"])
+    if value.get("compare"):
+        address.toggle(value["run"])
+    else:
+        starting.leave()
+        address.look_at(value["run"])
     st.session_state[_MOVED] = True
 
 
-def _row(run: Summary, looked_at: str, others: tuple[str, ...], now: float) -> dict[str, Any]:
+def _row(run: Summary, looked_at: str | None, others: tuple[str, ...], now: float) -> dict[str, Any]:
     state = _state(run)
     best = "–" if math.isnan(run.best) else f"{run.best:.3f}"
     age = "recorded" if run.is_bundled else f"{duration(now - run.started_s)} ago"

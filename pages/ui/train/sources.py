@@ -41,6 +41,12 @@ def find(reference: str) -> Summary | None:
     return next((run for run in runs() if run.reference == reference), None)
 
 
+def is_live(reference: str) -> bool:
+    """Return whether a run of this name is being trained."""
+    run = find(reference)
+    return run is not None and run.is_live
+
+
 def told(run: Summary) -> Telling:
     """Return what a run has told until now."""
     return _follower(run.folder).look()
