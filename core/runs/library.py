@@ -207,10 +207,11 @@ def differences(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str,
     Only what decides a run is compared: its recipe, dataset and split; not when and where it ran.
     """
     flat = {
-        run: _flat({name: config.get(name) for name in ("recipe_name", "recipe", "data_dir", "split_hash")})
+        run: _flat({name: config.get(name) for name in ("recipe_name", "recipe", "split_hash")})
+        | {"dataset": Path(str(config.get("data_dir", ""))).name}
         for run, config in configs.items()
     }
-    names = {name: None for values in flat.values() for name in values}
+    names = {name: None for values in flat.values() for name in values if name != "about"}
     table = {name: {run: values.get(name) for run, values in flat.items()} for name in names}
     return {name: row for name, row in table.items() if not _all_alike(list(row.values()))}
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import streamlit as st
-from core.runs.estimate import BUDGETS_S, Estimate
 
 from core.data.facets import Facets
 from core.errors import LesionLensError, RunError
 from core.runs import control, estimate, queue
+from core.runs.estimate import BUDGETS_S, Estimate
 from core.runs.folder import checked_name
 from core.runs.recipes import RecipeCard, recipe_cards
 from core.runs.story import duration
@@ -68,7 +68,6 @@ def draw_button() -> None:
     st.button(
         "New run",
         icon=":material/add:",
-        type="primary",
         key="train_new",
         width="stretch",
         disabled=not allowed,
@@ -223,8 +222,8 @@ def _draw_plan(asked: Asked) -> None:
             return
     with st.container(border=True):
         st.markdown("**What will happen on this machine**")
-        for line in _consequences(asked, measured, cut):
-            st.markdown(f"- {notices.plain(line)}")
+        lines = _consequences(asked, measured, cut)
+        st.markdown("\n".join(f"- {notices.plain(line)}" for line in lines))
         st.button(
             "Start training",
             type="primary",
