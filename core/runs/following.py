@@ -9,6 +9,7 @@ import json
 import os
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -19,11 +20,13 @@ import pandas as pd
 from core.labels import CODES
 from core.runs.folder import RESUMED
 
-AT_ONCE_BYTES: Final = 32 * 2**20
-"""The most that one look reads, so that a page stays quick: about a hundred thousand steps."""
+AT_ONCE_BYTES: Final = 8 * 2**20
+"""The most that one look reads, so that a page stays quick: about forty thousand steps."""
 
 _NEEDED: Final = ("time", "step", "epoch")
 _NUMBERS: Final = (int, float)
+# What numpy itself turns into numbers; a bool is none.
+_PLAIN: Final = {int, float, type(None)}
 
 
 @dataclass(frozen=True)
@@ -182,19 +185,21 @@ class _Columns:
     arrays: dict[str, np.ndarray] = field(default_factory=lambda: {name: np.empty(0) for name in _NEEDED})
 
     def extend(self, events: Sequence[dict[str, Any]]) -> None:
-        whole = [event for event in events if all(_number(event.get(name)) is not None for name in _NEEDED)]
-        if not whole:
+        names = dict.fromkeys(name for event in events for name in event)
+        columns = {name: _column([event.get(name) for event in events]) for name in names}
+        columns = {name: column for name, column in columns.items() if np.isfinite(column).any()}
+        if not set(_NEEDED) <= set(columns):
             return
-        names = {name for event in whole for name, value in event.items() if _number(value) is not None}
-        room = self.count + len(whole)
-        for name in names | set(self.arrays):
+        whole = np.all([np.isfinite(columns[name]) for name in _NEEDED], axis=0)
+        room = self.count + int(whole.sum())
+        for name in set(columns) | set(self.arrays):
             array = self.arrays.get(name)
             if array is None or len(array) < room:
                 larger = np.full(max(2 * room, 1024), np.nan)
                 if array is not None:
                     larger[: self.count] = array[: self.count]
                 self.arrays[name] = array = larger
-            array[self.count : room] = [_as_float(event.get(name)) for event in whole]
+            array[self.count : room] = columns[name][whole] if name in columns else np.nan
         self.count = room
 
     def drop_after(self, epoch: float, step: float) -> None:
@@ -206,6 +211,16 @@ class _Columns:
 
     def views(self) -> dict[str, np.ndarray]:
         return {name: array[: self.count] for name, array in self.arrays.items()}
+
+
+def _column(values: list[Any]) -> np.ndarray:
+    """Return JSON values as float64, NaN for what is no finite number."""
+    if set(map(type, values)) <= _PLAIN:
+        with suppress(OverflowError):
+            column = np.array(values, dtype=np.float64)
+            column[~np.isfinite(column)] = np.nan
+            return column
+    return np.array([_as_float(value) for value in values], dtype=np.float64)
 
 
 def _was_before(event: Mapping[str, Any], epoch: float, step: float) -> bool:
