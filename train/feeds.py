@@ -150,8 +150,7 @@ class FeatureFeed:
         drawn = draws(self.train, self._recipe, epoch)
         mine = share_of(drawn, self._recipe, rank=rank, world=world)
         positions = torch.tensor([position for position, _ in mine])
-        facts = torch.from_numpy(self.train.facts)[positions]
-        hidden = torch.stack([some_facts(one, self._recipe) for one in facts])
+        hidden = some_facts(torch.from_numpy(self.train.facts)[positions], self._recipe)
         truth = torch.from_numpy(self.train.truth)[positions]
         columns = (self._features["train"][positions], hidden, truth, self._weights[positions])
         rows = TensorDataset(*(column[skip * self._recipe.batch_size :] for column in columns))

@@ -27,7 +27,8 @@ from core.data.readers import read_dataset
 from core.data.splits import Split
 from core.errors import RecipeError, RunError
 from core.models.registry import MODELS
-from core.runs.folder import RunFolder, Status, checked_name
+from core.runs.control import state_of
+from core.runs.folder import LIVE_STATES, RunFolder, Status, checked_name
 from core.settings import settings
 from train.asked import Stopped
 from train.data import Part, class_frequencies, drawn_frequencies, load_training_parts
@@ -46,7 +47,6 @@ FOLDER: Final = ".sweeps"
 _WHOLE_TRIALS: Final = 8
 _WHOLE_EPOCHS: Final = 3
 _LOCKED_S: Final = 60.0
-_HEARTBEAT_S: Final = 30
 _DONE: Final = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
@@ -186,7 +186,8 @@ class Search:
             if trial.should_prune():
                 raise optuna.TrialPruned
 
-        run = RunFolder.create(self.folder / "trials", f"trial-{trial.number:04d}")
+        run = self._run_of(trial.number)
+        run = RunFolder.create(run.path.parent, run.name)
         run.write_status(Status.starting())
         run.write_config(
             {"recipe": recipe.to_json(), "recipe_name": self._sweep.recipe, "trial": trial.number}
@@ -262,8 +263,6 @@ class Search:
             storage = optuna.storages.RDBStorage(
                 f"sqlite:///{self.folder / 'study.db'}",
                 engine_kwargs={"connect_args": {"timeout": _LOCKED_S}},
-                # The trial of a worker that was killed counts as failed after a while.
-                heartbeat_interval=_HEARTBEAT_S,
             )
             study = optuna.create_study(
                 study_name=self.folder.name,
@@ -276,7 +275,20 @@ class Search:
             )
             if not study.get_trials(deepcopy=False):
                 study.enqueue_trial(self._own_values(), skip_if_exists=True)
+            self._let_go_of_the_dead(study)
         return study
+
+    def _let_go_of_the_dead(self, study: optuna.Study) -> None:
+        """Fail the trials of workers that were killed, and let their values be tried again."""
+        for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            run = self._run_of(trial.number)
+            if not run.path.exists() or state_of(run) in LIVE_STATES:
+                continue
+            study.tell(trial.number, state=TrialState.FAIL)
+            study.enqueue_trial(trial.params, skip_if_exists=False)
+
+    def _run_of(self, number: int) -> RunFolder:
+        return RunFolder(self.folder / "trials" / f"trial-{number:04d}")
 
     def _own_values(self) -> dict[str, Any]:
         """Return the recipe's own values, where the space holds them: they are tried first."""
