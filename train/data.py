@@ -141,12 +141,11 @@ class TrainingPictures(Dataset[tuple[Tensor, Tensor, int, float]]):
 
 
 def some_facts(facts: Tensor, recipe: Recipe) -> Tensor:
-    """Return a picture's facts (3,) with some of them hidden, as the recipe says; NaN is hidden."""
+    """Return facts of pictures (..., 3) with some of them hidden, as the recipe says; NaN is hidden."""
     dropout = recipe.regularise
-    hidden = torch.rand(3) < dropout.facts_dropout
-    if not recipe.facts or torch.rand(()) < dropout.all_facts_dropout:
-        hidden[:] = True
-    return facts.masked_fill(hidden, torch.nan)
+    hidden = torch.rand(facts.shape) < dropout.facts_dropout
+    everything = torch.rand(facts.shape[:-1]) < (dropout.all_facts_dropout if recipe.facts else 1.0)
+    return facts.masked_fill(hidden | everything.unsqueeze(-1), torch.nan)
 
 
 def draws(part: Part, recipe: Recipe, epoch: int) -> list[tuple[int, int]]:

@@ -90,6 +90,7 @@ def train_network(
             break
         torch.manual_seed(seed_of(recipe, epoch, 0, rank))
         batches = feed.training(epoch, rank=rank, world=world, skip=progress.within)
+        learner.start_epoch()
         journal.start_epoch(epoch)
         with asked.listening():
             for inputs, facts, truth, weights, waited_s in timed(batches):
@@ -164,10 +165,13 @@ class Learner:
         broadcast(list(self.average.buffers()))
         return self.average
 
+    def start_epoch(self) -> None:
+        """Go into training mode; validation left it."""
+        self._model.train()
+
     @contextmanager
     def gathering(self, *, whole: bool) -> Iterator[nn.Module]:
-        """Give the model in training; processes exchange gradients only when an optimizer step is whole."""
-        self._model.train()
+        """Give the model; processes exchange gradients only when an optimizer step is whole."""
         with nullcontext() if whole else self._accelerator.no_sync(self._model):
             yield self._model
 

@@ -1,6 +1,7 @@
 """Commands that manage runs: show, pause, stop, delete, the queue, its dispatcher, and estimates."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -28,7 +29,7 @@ queue = typer.Typer(help="What waits to be trained on this machine, one run at a
 
 def add_commands(app: typer.Typer) -> None:
     """Add this module's commands to a command line."""
-    for command in (show, pause, stop, delete, work):
+    for command in (show, pause, stop, delete, work, estimate, sweep):
         app.command()(command)
     app.add_typer(queue, name="queue")
 
@@ -126,6 +127,60 @@ def work() -> None:
     """Start what waits, one run after the other, until the queue is empty; one dispatcher a machine."""
     if not waiting_line.work(settings().runs_dir):
         typer.echo("Another dispatcher of this machine looks after the queue already.")
+
+
+def estimate(
+    recipe: RecipeArgument,
+    data: DataOption = None,
+    overrides: Overrides = None,
+    budget: Annotated[
+        float | None, typer.Option(min=1, help="Also say what fits into so many seconds, all in all.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure a few real steps of a recipe, and say how long the whole run will take here."""
+    from core.runs.estimate import budget_overrides
+    from train.estimating import measure
+    from train.recipe import load_recipe
+
+    measured = measure(load_recipe(recipe, overrides or []), data_dir(data))
+    if as_json:
+        typer.echo(json.dumps(asdict(measured)))
+        return
+    typer.echo(
+        f"About {measured.total_s / 60:.1f} minutes, {measured.low_s / 60:.1f} to "
+        f"{measured.high_s / 60:.1f}, on {measured.device}:\n"
+        f"  {measured.steps} steps of {measured.seconds_per_step:.3f} s in {measured.epochs} epochs\n"
+        f"  starting {measured.starting_s:.0f} s, decoding {measured.decoding_s:.0f} s, features "
+        f"{measured.features_s:.0f} s\n"
+        f"  validation {measured.validation_s:.0f} s, measuring the result {measured.finishing_s:.0f} s"
+    )
+    if budget is not None:
+        changes = budget_overrides(measured, budget)
+        typer.echo(f"Within {budget:.0f} s: {' '.join(f'--set {one}' for one in changes) or 'as it is'}")
+
+
+def sweep(
+    space: Annotated[str, typer.Argument(help="A sweep's name (files in train/sweeps), or a TOML file.")],
+    data: DataOption = None,
+    name: Annotated[str | None, typer.Option(help="The study's name. Default: the sweep's.")] = None,
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="How many in all. Default: what the sweep says.")
+    ] = None,
+) -> None:
+    """Search for better values of a recipe, on val; run it again to go on, or several at once to share.
+
+    The study lies in the runs folder, in .sweeps/NAME: study.db, trials.csv, and the best trial as best.toml.
+    """
+    from train.display import TerminalDisplay
+    from train.sweep import Search, best_rows, load_sweep
+
+    wanted = load_sweep(space)
+    search = Search(wanted, name or Path(space).stem, data_dir(data), TerminalDisplay())
+    search.run(trials or wanted.trials)
+    for row in best_rows(search.done()):
+        typer.echo(row)
+    typer.echo(f"The best trial as a recipe: {search.folder / 'best.toml'}")
 
 
 def _open(run: str) -> RunFolder:
