@@ -1,15 +1,7 @@
-"""Train: what the command line does today."""
+"""Train: watching a model learn, live or again, and starting another."""
 
-import streamlit as st
+from pages.ui import frame
+from pages.ui.train import page
 
-from pages.ui import frame, train
-
-frame.page("Train")
-
-st.markdown(
-    "Watching a model learn, live, comes to this page later. Training itself already runs from the command "
-    "line, with progress bars, exact resume after an interruption, and calibration on validation data at the "
-    "end."
-)
-train.draw_commands()
-train.draw_runs()
+reader = frame.page("Train")
+page.draw(reader)

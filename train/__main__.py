@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from core.errors import LesionLensError
-from train import prepare
+from train import manage, prepare
 from train.display import TerminalDisplay
+from train.manage import DataOption, Overrides, RecipeArgument, RunArgument, data_dir
 from train.recipe import available_recipes
 
 if TYPE_CHECKING:
     from core.evaluate.artifact import Evaluation
     from core.models.checkpoint import Checkpoint
+    from core.runs.folder import RunFolder
 
 app = typer.Typer(
     help="Train, measure and use skin-lesion classifiers on HAM10000 and data like it.",
@@ -29,19 +31,13 @@ app = typer.Typer(
 )
 
 app.add_typer(prepare.app, name="prepare")
+manage.add_commands(app)
 
 # Imports of torch take seconds: each command imports what it runs, so --help answers at once.
 
-DataOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--data", help="The dataset folder, any known layout. Default: the setting LESIONLENS_DATA."
-    ),
-]
 CheckpointOption = Annotated[
     str, typer.Option("--checkpoint", help="bundled:NAME, local:FOLDER or hf:OWNER/NAME[@REVISION].")
 ]
-RunArgument = Annotated[str, typer.Argument(help="The run's name, or its folder.")]
 WorkersOption = Annotated[int, typer.Option(min=0, help="Processes that decode pictures.")]
 
 
@@ -78,17 +74,12 @@ def recipes() -> None:
 
 @app.command()
 def fit(
-    recipe: Annotated[str, typer.Argument(help="A recipe's name (see `recipes`), or a TOML file.")],
+    recipe: RecipeArgument,
     data: DataOption = None,
     run: Annotated[
         str | None, typer.Option("--run", help="The run's name. Default: recipe and time.")
     ] = None,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", help="Override a value, e.g. --set epochs=3 --set optimizer.learning_rate=1e-4"
-        ),
-    ] = None,
+    overrides: Overrides = None,
 ) -> None:
     """Train a recipe on a dataset, then calibrate on val and measure on test.
 
@@ -102,18 +93,29 @@ def fit(
     display = _display()
     chosen = load_recipe(recipe, overrides or [])
     name = run or f"{Path(recipe).stem}-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
-    folder = start(chosen, _data_dir(data), name, display)
-    _finish(str(folder.path), None, None, display)
+    start(
+        chosen,
+        data_dir(data),
+        name,
+        display,
+        recipe_name=Path(recipe).stem,
+        then=lambda folder: _finish(folder, None, None, display),
+    )
 
 
 @app.command()
 def resume(run: RunArgument) -> None:
-    """Go on with a run that was stopped or killed, from its last whole epoch."""
+    """Go on with a run that was paused, stopped or killed, from its last saved step."""
+    from core.runs import control
+    from core.runs.folder import RunFolder
+    from core.settings import settings
     from train.fit import resume as resume_run
 
+    if _is_first() and control.state_of(folder := RunFolder.open(settings().runs_dir, run)) == "paused":
+        control.resume(folder)
+        return
     display = _display()
-    folder = resume_run(run, display)
-    _finish(str(folder.path), None, None, display)
+    resume_run(run, display, then=lambda folder: _finish(folder, None, None, display))
 
 
 @app.command()
@@ -123,7 +125,10 @@ def finish(
     out: Annotated[Path | None, typer.Option(help="Where to write. Default: the run's own folder.")] = None,
 ) -> None:
     """Make a checkpoint of a run's best weights so far: calibrated on val, measured on test."""
-    _finish(run, data, out, _display())
+    from core.runs.folder import RunFolder
+    from core.settings import settings
+
+    _finish(RunFolder.open(settings().runs_dir, run), data, out, _display())
 
 
 @app.command()
@@ -141,7 +146,7 @@ def evaluate(
     from train.evaluate import evaluate_checkpoint
 
     loaded = _load(checkpoint)
-    metadata = read_dataset(_data_dir(data))
+    metadata = read_dataset(data_dir(data))
     evaluation = evaluate_checkpoint(
         loaded,
         metadata,
@@ -196,12 +201,9 @@ def score(
         raise typer.Exit(3)
 
 
-def _finish(run: str, data: Path | None, out: Path | None, display: TerminalDisplay) -> None:
-    from core.runs.folder import RunFolder
-    from core.settings import settings
+def _finish(folder: "RunFolder", data: Path | None, out: Path | None, display: TerminalDisplay) -> None:
     from train.finish import finish_run
 
-    folder = RunFolder.open(settings().runs_dir, run)
     target = out or folder.path / "checkpoint"
     _, evaluation = finish_run(
         folder,
@@ -239,15 +241,6 @@ def _is_first() -> bool:
 
 def _display() -> TerminalDisplay:
     return TerminalDisplay(quiet=not _is_first())
-
-
-def _data_dir(given: Path | None) -> Path:
-    from core.settings import settings
-
-    folder = given or settings().data_dir
-    if folder is None:
-        raise typer.BadParameter("no dataset folder; give --data DIR or set LESIONLENS_DATA")
-    return folder
 
 
 def _print_metrics(evaluation: "Evaluation") -> None:

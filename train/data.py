@@ -141,29 +141,41 @@ class TrainingPictures(Dataset[tuple[Tensor, Tensor, int, float]]):
 
 
 def some_facts(facts: Tensor, recipe: Recipe) -> Tensor:
-    """Return a picture's facts (3,) with some of them hidden, as the recipe says; NaN is hidden."""
+    """Return facts of pictures (..., 3) with some of them hidden, as the recipe says; NaN is hidden."""
     dropout = recipe.regularise
-    hidden = torch.rand(3) < dropout.facts_dropout
-    if not recipe.facts or torch.rand(()) < dropout.all_facts_dropout:
-        hidden[:] = True
-    return facts.masked_fill(hidden, torch.nan)
+    hidden = torch.rand(facts.shape) < dropout.facts_dropout
+    everything = torch.rand(facts.shape[:-1]) < (dropout.all_facts_dropout if recipe.facts else 1.0)
+    return facts.masked_fill(hidden | everything.unsqueeze(-1), torch.nan)
 
 
 def draws(part: Part, recipe: Recipe, epoch: int) -> list[tuple[int, int]]:
     """Return the (position, seed) of every picture of an epoch; the same for the same seed and epoch."""
     rng = np.random.default_rng((recipe.seed, epoch))
-    positions = rng.choice(len(part), size=len(part), p=drawing_weights(part.truth, recipe.balance))
-    seeds = rng.integers(2**62, size=len(part))
+    count = drawn_an_epoch(part, recipe)
+    positions = rng.choice(len(part), size=count, p=drawing_weights(part.truth, recipe.balance))
+    seeds = rng.integers(2**62, size=count)
     return list(zip(positions.tolist(), seeds.tolist(), strict=True))
 
 
-def training_loader(part: Part, recipe: Recipe, epoch: int, *, rank: int, world: int) -> Batches:
-    """Return this process's share of an epoch, in batches of `recipe.batch_size`; all shares are as long."""
+def drawn_an_epoch(part: Part, recipe: Recipe) -> int:
+    """Return how many pictures are drawn in an epoch."""
+    return recipe.epoch_images or len(part)
+
+
+def training_loader(
+    part: Part, recipe: Recipe, epoch: int, *, rank: int, world: int, skip: int = 0
+) -> Batches:
+    """Return this process's share of an epoch, in batches of `recipe.batch_size`; all shares are as long.
+
+    skip: how many batches, from the first, were taken before.
+    """
     workers = min(recipe.workers, available_cpus())
     return DataLoader(
         TrainingPictures(part, recipe, recipe.train_size(epoch)),
         batch_size=recipe.batch_size,
-        sampler=share_of(draws(part, recipe, epoch), recipe, rank=rank, world=world),
+        sampler=share_of(draws(part, recipe, epoch), recipe, rank=rank, world=world)[
+            skip * recipe.batch_size :
+        ],
         num_workers=workers,
         prefetch_factor=4 if workers else None,
     )

@@ -16,13 +16,20 @@ class TerminalDisplay:
         self._quiet = quiet
         self._bar: tqdm | None = None
         self._log: Callable[[str], None] | None = None
+        self._beat: Callable[[], None] | None = None
 
     def log_to(self, log: Callable[[str], None]) -> None:
         """Give every line to `log` too, a run's log.txt for instance."""
         self._log = log
 
+    def beat_with(self, beat: Callable[[], None] | None) -> None:
+        """Call `beat` at every step, of whatever; None ends that."""
+        self._beat = beat
+
     def step(self, done: int, total: int, text: str) -> None:
         """Show that `done` of `total` are done, with the time left."""
+        if self._beat is not None:
+            self._beat()
         if self._quiet:
             return
         if self._bar is not None and (self._bar.total != total or done < self._bar.n):

@@ -3,17 +3,25 @@
 Add a mode by adding one entry to FEEDS.
 """
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 import numpy as np
 import torch
 from accelerate import Accelerator
+from filelock import FileLock
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from core.data.preprocessing import LUMA, Preprocessing
+from core.errors import StoreError
 from core.models.network import AdditiveNetwork
+from core.settings import settings
 from train.data import (
     Batches,
     Part,
@@ -26,6 +34,9 @@ from train.data import (
 )
 from train.display import TerminalDisplay
 from train.recipe import Recipe
+
+KEPT_FEATURES: Final = 8
+"""How many sets of features stay in the cache folder; each is about 5 KB a picture."""
 
 
 class Feed(Protocol):
@@ -42,8 +53,8 @@ class Feed(Protocol):
     def module(self, network: AdditiveNetwork) -> nn.Module:
         """Return the part of a network that takes (inputs, facts)."""
 
-    def training(self, epoch: int, *, rank: int, world: int) -> Batches:
-        """Return one process's batches of an epoch."""
+    def training(self, epoch: int, *, rank: int, world: int, skip: int = 0) -> Batches:
+        """Return one process's batches of an epoch, but for the first `skip`."""
 
     def inputs(self, batch: Tensor, device: torch.device) -> Tensor:
         """Turn a batch's inputs into what the module takes."""
@@ -75,9 +86,9 @@ class PictureFeed:
         """Return the whole network."""
         return network
 
-    def training(self, epoch: int, *, rank: int, world: int) -> Batches:
+    def training(self, epoch: int, *, rank: int, world: int, skip: int = 0) -> Batches:
         """Return batches of uint8 pictures (n, 3, s, s)."""
-        return training_loader(self.train, self._recipe, epoch, rank=rank, world=world)
+        return training_loader(self.train, self._recipe, epoch, rank=rank, world=world, skip=skip)
 
     def inputs(self, batch: Tensor, device: torch.device) -> Tensor:
         """Normalise pictures on the device."""
@@ -122,7 +133,10 @@ class FeatureFeed:
         """Compute all features, then train only what comes after them."""
         network.eval().requires_grad_(requires_grad=False)
         for name, part in (("train", self.train), ("val", self.val)):
-            self._features[name] = self._compute(network, part, accelerator.device, display, name)
+            key = features_key(network, part, self._preprocessing)
+            compute = partial(self._compute, network, part, accelerator.device, display, name)
+            with accelerator.main_process_first():
+                self._features[name] = kept_features(key, settings().cache_dir, compute)
         network.facts.requires_grad_()
         network.backbone.get_classifier().requires_grad_()
         return HeadOnly(network)
@@ -131,15 +145,15 @@ class FeatureFeed:
         """Return what comes after the features."""
         return HeadOnly(network)
 
-    def training(self, epoch: int, *, rank: int, world: int) -> Batches:
+    def training(self, epoch: int, *, rank: int, world: int, skip: int = 0) -> Batches:
         """Return batches of features (n, K)."""
         drawn = draws(self.train, self._recipe, epoch)
         mine = share_of(drawn, self._recipe, rank=rank, world=world)
         positions = torch.tensor([position for position, _ in mine])
-        facts = torch.from_numpy(self.train.facts)[positions]
-        hidden = torch.stack([some_facts(one, self._recipe) for one in facts])
+        hidden = some_facts(torch.from_numpy(self.train.facts)[positions], self._recipe)
         truth = torch.from_numpy(self.train.truth)[positions]
-        rows = TensorDataset(self._features["train"][positions], hidden, truth, self._weights[positions])
+        columns = (self._features["train"][positions], hidden, truth, self._weights[positions])
+        rows = TensorDataset(*(column[skip * self._recipe.batch_size :] for column in columns))
         return DataLoader(rows, batch_size=self._recipe.batch_size)
 
     def inputs(self, batch: Tensor, device: torch.device) -> Tensor:
@@ -172,6 +186,51 @@ class FeatureFeed:
                 )
                 show(int(positions[-1]) + 1, len(part))
         return torch.cat(found)
+
+
+def features_key(network: AdditiveNetwork, part: Part, preprocessing: Preprocessing) -> str:
+    """Return a name for what a backbone makes of a part: other weights or other pictures, another name."""
+    digest = hashlib.sha256(repr(preprocessing.to_json()).encode())
+    head = {id(parameter) for parameter in network.backbone.get_classifier().parameters()}
+    state = network.backbone.state_dict(keep_vars=True)
+    for name, tensor in state.items():
+        if id(tensor) not in head:
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    where = getattr(part.store.pixels, "filename", None)
+    digest.update(f"{where and Path(where).parent.name}{part.store.pixels.shape}".encode())
+    digest.update("\n".join(part.metadata["image_id"]).encode())
+    return digest.hexdigest()[:24]
+
+
+def kept_features(key: str, cache_dir: Path, compute: Callable[[], Tensor]) -> Tensor:
+    """Return features from the cache folder; computes and keeps them if they are not there.
+
+    The newest few are kept: another run, or a trial of a sweep, mostly wants the same again.
+    """
+    folder = cache_dir / "features"
+    path = folder / f"{key}.safetensors"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # Two trainers on one dataset: the second waits, and finds them computed.
+        with FileLock(folder / f"{key}.lock"):
+            if path.exists():
+                path.touch()
+                return load_file(path)["features"]
+            features = compute()
+            temporary = path.with_name(f"{path.name}.partial")
+            save_file({"features": features.contiguous()}, temporary)
+            temporary.replace(path)
+    except (OSError, SafetensorError) as problem:
+        raise StoreError(
+            f"The features at {path} could not be kept or read ({problem}). Free some disk space, delete "
+            "that file, or set LESIONLENS_CACHE to another folder."
+        ) from problem
+    kept = sorted(folder.glob("*.safetensors"), key=lambda one: one.stat().st_mtime, reverse=True)
+    for old in kept[KEPT_FEATURES:]:
+        old.unlink(missing_ok=True)
+        old.with_suffix(".lock").unlink(missing_ok=True)
+    return features
 
 
 def normalise(pictures: Tensor, preprocessing: Preprocessing, device: torch.device) -> Tensor:

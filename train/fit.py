@@ -1,7 +1,9 @@
 """From a recipe and a dataset to a trained run: what `fit` and `resume` do."""
 
 import subprocess
-from contextlib import suppress
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,23 +20,29 @@ from core.data.copies import originals_of
 from core.data.preprocessing import Preprocessing
 from core.data.readers import read_dataset
 from core.data.splits import Split
-from core.errors import RecipeError, RunError
+from core.errors import LesionLensError, RecipeError, RunError
 from core.heap import keep_large_blocks
 from core.labels import INDEX
 from core.models.network import AdditiveNetwork, build_network
 from core.models.registry import MODELS, ModelSpec
 from core.models.weights import Provenance, pretrained_backbone
-from core.runs.folder import LIVE_STATES, RunFolder, Status
+from core.runs.folder import RunFolder, Status
 from core.settings import settings
+from train.asked import Stopped
 from train.data import class_frequencies, drawn_frequencies, load_training_parts
 from train.display import TerminalDisplay
 from train.distil import Teachers, checkpoint_of
+from train.failures import explained
 from train.feeds import FEEDS
-from train.loop import Progress, train_network
+from train.journal import Pulse, Station
+from train.loop import train_network
 from train.recipe import Recipe, recipe_from
+from train.trackers import check_trackers, end_trackers, start_trackers
 
 FROM_CHECKPOINT: Final = "checkpoint:"
 """Begins a recipe's `weights` that names a whole checkpoint to go on from."""
+
+Then = Callable[[RunFolder], None]
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,7 @@ class Plan:
     commit: str
     started: str
     versions: dict[str, str]
+    recipe_name: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data for config.json."""
@@ -95,12 +104,24 @@ def make_accelerator(recipe: Recipe) -> Accelerator:
     return Accelerator(cpu=cpu, mixed_precision=precision)
 
 
-def start(recipe: Recipe, data_dir: Path, name: str, display: TerminalDisplay) -> RunFolder:
+def start(
+    recipe: Recipe,
+    data_dir: Path,
+    name: str,
+    display: TerminalDisplay,
+    *,
+    recipe_name: str = "",
+    then: Then | None = None,
+) -> RunFolder:
     """Begin a new run and train it to its end; returns its folder.
+
+    then: what is still to be done before the run counts as finished.
 
     Raises:
         LesionLensError: the data, the weights or the run's name cannot be used.
+        KeyboardInterrupt: after Ctrl-C or SIGTERM, when the state was saved.
     """
+    check_trackers(recipe)
     accelerator = make_accelerator(recipe)
     metadata = read_dataset(data_dir)
     split = Split.of(metadata, seed=recipe.seed)
@@ -120,6 +141,7 @@ def start(recipe: Recipe, data_dir: Path, name: str, display: TerminalDisplay) -
         commit=current_commit(),
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         versions={"torch": torch.__version__, "timm": timm.__version__},
+        recipe_name=recipe_name,
     )
     runs_dir = settings().runs_dir
     # A default name holds the time, which processes may read on both sides of a second.
@@ -131,39 +153,55 @@ def start(recipe: Recipe, data_dir: Path, name: str, display: TerminalDisplay) -
         run.write_config(plan.to_json())  # last: with it, the folder is a run
     accelerator.wait_for_everyone()
     run = RunFolder.open(runs_dir, name)
-    _start_head(network, plan)
-    _train(plan, metadata, split, network, run, accelerator, display, resume=False)
+    with _telling(run, plan, accelerator, display) as station:
+        _start_head(network, plan)
+        _train(plan, metadata, split, network, station, resume=False, then=then)
     return run
 
 
-def resume(name: str, display: TerminalDisplay) -> RunFolder:
-    """Go on with a run after its last whole epoch; returns its folder.
+def resume(name: str, display: TerminalDisplay, *, then: Then | None = None) -> RunFolder:
+    """Go on with a run after its last saved step; returns its folder.
+
+    then: what is still to be done before the run counts as finished.
 
     Raises:
         LesionLensError: there is no such run, another process is training it, or its data is no longer what
             it was.
+        KeyboardInterrupt: after Ctrl-C or SIGTERM, when the state was saved.
     """
     run = RunFolder.open(settings().runs_dir, name)
-    plan = Plan.from_json(run.config())
+    plan = _plan_of(run)
+    check_trackers(plan.recipe)
     accelerator = make_accelerator(plan.recipe)
     if accelerator.is_main_process:
-        take_over(run)
+        run.take_over()
     accelerator.wait_for_everyone()
-    metadata = read_dataset(plan.data_dir)
-    split = Split.load(run.path / "split.csv")
-    if len(split.of_images(metadata["image_id"])) != len(split.table):
-        raise RunError(
-            f"{plan.data_dir} names {len(metadata)} pictures; run {name} was trained on {len(split.table)}. "
-            "Bring back the dataset as it was, or train anew."
-        )
-    begun = (run.checkpoints / "last.safetensors").exists()
-    torch.manual_seed(plan.recipe.seed)
-    first = replace(plan.recipe, weights="none") if begun else plan.recipe
-    network, _ = first_network(first, plan.split_hash)
-    if not begun:
-        _start_head(network, plan)
-    _train(plan, metadata, split, network, run, accelerator, display, resume=begun)
+    with _telling(run, plan, accelerator, display) as station:
+        metadata = read_dataset(plan.data_dir)
+        split = Split.load(run.path / "split.csv")
+        if len(split.of_images(metadata["image_id"])) != len(split.table):
+            raise RunError(
+                f"{plan.data_dir} names {len(metadata)} pictures; run {name} was trained on "
+                f"{len(split.table)}. Bring back the dataset as it was, or train anew."
+            )
+        begun = (run.checkpoints / "last.safetensors").exists()
+        torch.manual_seed(plan.recipe.seed)
+        first = replace(plan.recipe, weights="none") if begun else plan.recipe
+        network, _ = first_network(first, plan.split_hash)
+        if not begun:
+            _start_head(network, plan)
+        _train(plan, metadata, split, network, station, resume=begun, then=then)
     return run
+
+
+def _plan_of(run: RunFolder) -> Plan:
+    try:
+        return Plan.from_json(run.config())
+    except (KeyError, TypeError) as problem:
+        raise RunError(
+            f"Run {run.name} never began, or its config.json is of another version ({problem}): it cannot be "
+            "resumed. Train anew."
+        ) from problem
 
 
 def first_network(recipe: Recipe, split_hash: str) -> tuple[AdditiveNetwork, Provenance]:
@@ -221,76 +259,87 @@ def _train(
     metadata: pd.DataFrame,
     split: Split,
     network: AdditiveNetwork,
-    run: RunFolder,
-    accelerator: Accelerator,
-    display: TerminalDisplay,
+    station: Station,
     *,
     resume: bool,
-) -> Progress:
-    if accelerator.is_main_process:
-        display.log_to(run.log)
-    try:
-        with accelerator.main_process_first():
-            train, val = load_training_parts(
-                metadata,
-                split,
-                plan.preprocessing,
-                cache_dir=settings().cache_dir,
-                progress=display.counting("decoding"),
-            )
-        feed = FEEDS[plan.recipe.mode](train, val, plan.recipe, plan.preprocessing)
-        display.line(
-            f"{len(train)} training and {len(val)} validation pictures; weights from {plan.provenance.detail}"
+    then: Then | None,
+) -> None:
+    accelerator, display = station.accelerator, station.display
+    with accelerator.main_process_first():
+        train, val = load_training_parts(
+            metadata,
+            split,
+            plan.preprocessing,
+            cache_dir=settings().cache_dir,
+            progress=display.counting("decoding"),
         )
-        progress = train_network(
+    feed = FEEDS[plan.recipe.mode](train, val, plan.recipe, plan.preprocessing)
+    display.line(
+        f"{len(train)} training and {len(val)} validation pictures; weights from {plan.provenance.detail}"
+    )
+    ended = "finished"
+    try:
+        train_network(
             network,
             feed,
+            station,
             recipe=plan.recipe,
-            run=run,
-            accelerator=accelerator,
-            display=display,
             teachers=_teachers(plan, accelerator.device),
             resume=resume,
         )
+    except Stopped as stopped:
+        if stopped.quickly:
+            raise KeyboardInterrupt from None
+        ended = "stopped"
+    if then is not None and (ended == "finished" or (station.run.checkpoints / "best.safetensors").exists()):
+        station.pulse.tell(phase="measuring")
+        then(station.run)
+    station.pulse.tell(state=ended, phase="", message="")
+    if ended == "stopped":
+        display.line(f"Stopped. Go on with: python -m train resume {station.run.name}")
+
+
+@contextmanager
+def _telling(
+    run: RunFolder, plan: Plan, accelerator: Accelerator, display: TerminalDisplay
+) -> Iterator[Station]:
+    """Give what a run tells of itself through, and leave word of whatever ends it."""
+    station = Station(run, accelerator, display, Pulse(run, run.status(), accelerator))
+    if accelerator.is_main_process:
+        display.log_to(run.log)
+    display.beat_with(station.pulse.beat)
+    start_trackers(accelerator, plan.recipe, run.path / "trackers", run.name)
+    try:
+        yield station
     except BaseException as problem:
         display.close()
-        if accelerator.is_main_process:
-            _tell_of(problem, run, display)
-        raise
-    if accelerator.is_main_process:
-        run.write_status(replace(run.status(), state="finished"))
-    return progress
+        known = explained(problem, plan.recipe, plan.data_dir)
+        _tell_of(known, station)
+        if known is problem:
+            raise
+        raise known from problem
+    finally:
+        end_trackers(accelerator)
+        display.beat_with(None)
 
 
-def _tell_of(problem: BaseException, run: RunFolder, display: TerminalDisplay) -> None:
+def _tell_of(problem: BaseException, station: Station) -> None:
     """Leave word of what ended a run; a disk that is too full for it must not hide the problem itself."""
-    message = str(problem) or type(problem).__name__
+    if not station.accelerator.is_main_process:
+        return
     stopped = isinstance(problem, KeyboardInterrupt)
+    known = isinstance(problem, LesionLensError)
+    message = str(problem) if known else f"Unexpected: {type(problem).__name__}: {problem}. See log.txt."
     with suppress(RunError):
-        run.write_status(
-            replace(
-                run.status(), state="stopped" if stopped else "failed", message="" if stopped else message
-            )
-        )
-        run.log("stopped" if stopped else f"failed: {message}")
+        if not (stopped or known):
+            for line in "".join(traceback.format_exception(problem)).splitlines():
+                station.run.log(line)
+        station.run.log("stopped" if stopped else f"failed: {message}")
+    with suppress(RunError):
+        state = "stopped" if stopped else "failed"
+        station.pulse.tell(state=state, phase="", message="" if stopped else message)
     if stopped:
-        display.line(f"Stopped. Go on with: python -m train resume {run.path.name}")
-
-
-def take_over(run: RunFolder) -> None:
-    """Write this process into status.json; refuses a run that another living process is training."""
-    try:
-        before = run.status()
-    except RunError:
-        before = Status("died", 0, "", 0.0)  # killed before it could say anything
-    if before.observed() in LIVE_STATES:
-        raise RunError(
-            f"Run {run.path.name} is being trained by process {before.pid} on {before.host}: two would spoil "
-            "it. Stop that one first."
-        )
-    run.write_status(
-        Status.starting(before.total_steps, step=before.step, epoch=before.epoch, best=before.best)
-    )
+        station.display.line(f"Stopped. Go on with: python -m train resume {station.run.name}")
 
 
 def preprocessing_for(spec: ModelSpec, recipe: Recipe) -> Preprocessing:

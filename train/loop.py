@@ -2,256 +2,267 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict
 from typing import Any, Final
 
 import numpy as np
-import psutil  # type: ignore[import-untyped]  # its types are a package of their own
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name everybody reads
 from accelerate import Accelerator
-from accelerate.utils import broadcast, gather_object
+from accelerate.utils import broadcast, broadcast_object_list, gather_object
 from timm.models import group_parameters
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
-from core.errors import RunError
 from core.evaluate.metrics import METRICS, recalls
 from core.labels import CODES
 from core.models.network import AdditiveNetwork
 from core.predict.calibration import softmax
-from core.runs.folder import RunFolder, Status
-from train.data import Batches, Part, class_frequencies, drawn_frequencies, steps_per_epoch
-from train.display import TerminalDisplay
+from core.runs.folder import RunFolder
+from train.asked import Asked, Stopped, Wish
+from train.data import (
+    Batches,
+    Part,
+    class_frequencies,
+    drawn_an_epoch,
+    drawn_frequencies,
+    steps_per_epoch,
+)
 from train.distil import Teachers
 from train.feeds import Feed
+from train.journal import Journal, Station
+from train.progress import Progress
 from train.recipe import OptimizerConfig, Recipe
 from train.state import load_state, save_state
 
-LOG_EVERY_STEPS: Final = 10
-BEAT_EVERY_S: Final = 10.0
-"""How often at most a heartbeat is written, in training and in validation."""
+KEEP_EVERY_S: Final = 600.0
+"""How often at least the state is saved: a killed trainer loses no more than this."""
 WATCHED: Final = 12
 MIXED_SHARE: Final = 0.5
 """Share of batches that mixup or cutmix changes, where a recipe asks for them."""
+CONFIDENCE_BINS: Final = 10
 
-
-@dataclass
-class Progress:
-    """How far a run is; saved with every training state."""
-
-    epoch: int = 0
-    step: int = 0
-    best: float = -1.0
-    best_epoch: int = 0
-    elapsed_s: float = 0.0
-    images: int = 0
-
-    def end_epoch(self, balanced_accuracy: float, elapsed_s: float) -> bool:
-        """Count a whole epoch; returns whether it was the best so far."""
-        self.epoch += 1
-        self.elapsed_s += elapsed_s
-        improved = balanced_accuracy > self.best
-        if improved:
-            self.best, self.best_epoch = balanced_accuracy, self.epoch
-        return improved
+Judge = Callable[[int, dict[str, Any]], None]
+"""Told an epoch (1-based) and its scores; what it raises ends the training."""
 
 
 def train_network(
     network: AdditiveNetwork,
     feed: Feed,
+    station: Station,
     *,
     recipe: Recipe,
-    run: RunFolder,
-    accelerator: Accelerator,
-    display: TerminalDisplay,
     teachers: Teachers | None = None,
     resume: bool = False,
+    judge: Judge | None = None,
 ) -> Progress:
     """Train with EMA weights judged on val after each epoch; the best of them lies in `checkpoints/best`.
 
-    Only rank 0 writes. With `resume`, goes on after the last whole epoch, with the same draws, augmentations
-    and learning rates as a run that was never interrupted.
+    Only rank 0 writes. With `resume`, goes on after the last step that was saved, with the same draws,
+    augmentations and learning rates as a run that was never interrupted.
+
+    judge: of a trial, whose score alone is wanted: it is told each epoch's scores, and no weights are kept.
 
     Raises:
         RunError: the loss is no longer finite, the state to resume from is damaged, or the disk is full.
+        Stopped: somebody asked for it; the state was saved.
     """
-    network.to(accelerator.device)
-    network.to(memory_format=torch.channels_last)
-    module = feed.start(network, accelerator, display)
-    optimizer = torch.optim.AdamW(
-        parameter_groups(network, recipe.optimizer), lr=recipe.optimizer.learning_rate
+    run, accelerator = station.run, station.accelerator
+    rank, world = accelerator.process_index, accelerator.num_processes
+    learner = Learner(
+        network, feed.start(network.to(accelerator.device), accelerator, station.display), recipe
     )
-    ema = ModelEmaV3(network, decay=recipe.optimizer.ema_decay, use_warmup=True)
-    state = {"network": network, "ema": ema.module}
-    steps = steps_per_epoch(len(feed.train), recipe, accelerator.num_processes)
-    progress = load_last(run, state, optimizer, steps) if resume else Progress()
-    model, stepper = accelerator.prepare(module, optimizer)
-    journal = Journal(run, recipe, steps * recipe.epochs, accelerator, display, progress)
+    steps = steps_per_epoch(drawn_an_epoch(feed.train, recipe), recipe, world)
+    progress = load_last(run, learner) if resume else Progress()
+    progress.in_epochs_of(steps)
+    learner.prepare(accelerator)
+    journal = Journal(station, recipe, progress)
+    asked = Asked(run, accelerator)
+    keeper = Keeper(run, learner, progress, writes=accelerator.is_main_process and judge is None)
     criterion = Criterion(recipe, class_frequencies(feed.train.truth), accelerator.device, teachers)
     watched = watch_positions(feed.val, seed=recipe.seed)
 
     for epoch in range(progress.epoch, recipe.epochs):
-        if recipe.patience and epoch - progress.best_epoch >= recipe.patience:
-            display.line(f"No better validation for {recipe.patience} epochs: stopping.")
+        if ending := reason_to_end(recipe, progress):
+            station.display.line(ending)
             break
-        started = time.monotonic()
-        # Dropout and mixing are drawn anew from here, so an epoch does not depend on what ran before it.
-        torch.manual_seed(recipe.seed * 100_003 + epoch * 1_009 + accelerator.process_index)
-        batches = feed.training(epoch, rank=accelerator.process_index, world=accelerator.num_processes)
-        model.train()
+        torch.manual_seed(seed_of(recipe, epoch, 0, rank))
+        batches = feed.training(epoch, rank=rank, world=world, skip=progress.within)
+        learner.start_epoch()
         journal.start_epoch(epoch)
-        for inputs, facts, truth, weights, waited_s in timed(batches):
-            set_learning_rate(optimizer, recipe, progress.step, steps)
-            progress.step += 1
-            progress.images += len(truth) * accelerator.num_processes
-            # Gradients are never carried over to the next epoch: a resumed run could not know them.
-            whole = progress.step % steps == 0 or progress.step % steps % recipe.optimizer.accumulate == 0
-            with nullcontext() if whole else accelerator.no_sync(model):
-                with accelerator.autocast():
-                    loss = criterion(model, feed.inputs(inputs, accelerator.device), facts, truth, weights)
-                accelerator.backward(loss / recipe.optimizer.accumulate)
-            if whole:
-                accelerator.clip_grad_norm_(model.parameters(), recipe.optimizer.clip_norm)
-                stepper.step()
-                stepper.zero_grad()
-                ema.update(network, step=progress.step)
-            journal.step(progress, loss.item(), optimizer.param_groups[0]["lr"], waited_s)
+        with asked.listening():
+            for inputs, facts, truth, weights, waited_s in timed(batches):
+                # Dropout and mixing are drawn anew from here: a step does not depend on what ran before it.
+                torch.manual_seed(seed_of(recipe, epoch, 1 + progress.within, rank))
+                learner.set_rate(progress.step, steps)
+                # Gradients are never carried over to the next epoch: a resumed run could not know them.
+                taken = progress.within + 1
+                whole = taken == steps or taken % recipe.optimizer.accumulate == 0
+                with learner.gathering(whole=whole) as model:
+                    with accelerator.autocast():
+                        loss = criterion(
+                            model, feed.inputs(inputs, accelerator.device), facts, truth, weights
+                        )
+                    learner.learn(loss, whole=whole, step=progress.step + 1)
+                everywhere, wish = asked.agree(loss.item())
+                progress.count(everywhere, len(truth) * world)
+                journal.step(progress, everywhere, learner.rate, waited_s)
+                if whole:
+                    keeper.now_and_then()
+                    obey(wish, asked, keeper, journal)
 
-        # Each process counted batch statistics of its own pictures; all of them judge one network.
-        broadcast(list(ema.module.buffers()))
-        logits = predict_val(ema.module, feed, accelerator, journal.beat)
-        scores = score(feed.val.truth, logits)
-        improved = progress.end_epoch(scores["balanced_accuracy"], time.monotonic() - started)
-        if accelerator.is_main_process:
-            keep(run, state, optimizer, progress, improved=improved)
-            record_watch(run, ema.module, feed, watched, accelerator.device, epoch + 1)
-            journal.end_epoch(progress, scores)
+            logits = predict_val(learner.agreed_average(), feed, accelerator, journal.beat)
+            scores = score(feed.val.truth, logits)
+            train_loss = progress.loss_sum / max(1, progress.within)
+            keeper.keep(improved=progress.end_epoch(scores["balanced_accuracy"]))
+            if accelerator.is_main_process and judge is None:
+                record(run, learner.average, feed, watched, logits, epoch + 1)
+            journal.end_epoch(progress, train_loss, scores)
+            if judge is not None:
+                judge(progress.epoch, scores)
+            obey(asked.agree(0.0)[1], asked, keeper, journal)
     return progress
 
 
-def load_last(
-    run: RunFolder, state: dict[str, nn.Module], optimizer: torch.optim.Optimizer, steps: int
-) -> Progress:
-    """Load the state after the last whole epoch into modules and optimizer; returns how far that was."""
-    stored = load_state(run.checkpoints / "last.safetensors", parts=state, optimizer=optimizer)
-    # The step is counted again, in case the run goes on with another number of processes.
-    return Progress(**stored | {"step": stored["epoch"] * steps})
+class Learner:
+    """A network, its optimizer and the moving average of its weights: turns losses into learning.
 
+    module: the part of the network that is trained, as a feed gives it.
+    """
 
-def keep(
-    run: RunFolder,
-    state: dict[str, nn.Module],
-    optimizer: torch.optim.Optimizer,
-    progress: Progress,
-    *,
-    improved: bool,
-) -> None:
-    """Save what to go on from, and the EMA weights when they are the best so far."""
-    if improved:
-        save_state(
-            run.checkpoints / "best.safetensors", parts={"ema": state["ema"]}, progress=asdict(progress)
+    def __init__(self, network: AdditiveNetwork, module: nn.Module, recipe: Recipe) -> None:
+        network.to(memory_format=torch.channels_last)
+        if recipe.grad_checkpointing:
+            network.backbone.set_grad_checkpointing()
+        self._recipe = recipe
+        self._network = network
+        self._model = module
+        self.optimizer = torch.optim.AdamW(
+            parameter_groups(network, recipe.optimizer), lr=recipe.optimizer.learning_rate
         )
-    save_state(
-        run.checkpoints / "last.safetensors", parts=state, optimizer=optimizer, progress=asdict(progress)
+        self._ema = ModelEmaV3(network, decay=recipe.optimizer.ema_decay, use_warmup=True)
+        self.average: AdditiveNetwork = self._ema.module
+        self.state: dict[str, nn.Module] = {"network": network, "ema": self.average}
+
+    def prepare(self, accelerator: Accelerator) -> None:
+        """Spread over the processes; after this, the state is loaded no more."""
+        self._accelerator = accelerator
+        self._model, self._stepper = accelerator.prepare(self._model, self.optimizer)
+
+    @property
+    def rate(self) -> float:
+        """The head's learning rate now."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def set_rate(self, step: int, steps: int) -> None:
+        """Set the learning rates of a step (0-based); an epoch has `steps`."""
+        set_learning_rate(self.optimizer, self._recipe, step, steps)
+
+    def agreed_average(self) -> AdditiveNetwork:
+        """Return the moving average, with the batch statistics that the first process counted."""
+        broadcast(list(self.average.buffers()))
+        return self.average
+
+    def start_epoch(self) -> None:
+        """Go into training mode; validation left it."""
+        self._model.train()
+
+    @contextmanager
+    def gathering(self, *, whole: bool) -> Iterator[nn.Module]:
+        """Give the model; processes exchange gradients only when an optimizer step is whole."""
+        with nullcontext() if whole else self._accelerator.no_sync(self._model):
+            yield self._model
+
+    def learn(self, loss: Tensor, *, whole: bool, step: int) -> None:
+        """Take in the loss of a batch, and with a whole optimizer step change the weights."""
+        self._accelerator.backward(loss / self._recipe.optimizer.accumulate)
+        if whole:
+            self._accelerator.clip_grad_norm_(self._model.parameters(), self._recipe.optimizer.clip_norm)
+            self._stepper.step()
+            self._stepper.zero_grad()
+            self._ema.update(self._network, step=step)
+
+
+def seed_of(recipe: Recipe, epoch: int, step: int, rank: int) -> int:
+    """Return the seed of what is drawn at random at a step of an epoch, another one for each process."""
+    return ((recipe.seed * 100_003 + epoch) * 1_000_003 + step) * 1_009 + rank
+
+
+def reason_to_end(recipe: Recipe, progress: Progress) -> str:
+    """Return why no further epoch shall begin, as a sentence; empty when one shall."""
+    if recipe.patience and progress.epoch - progress.best_epoch >= recipe.patience:
+        return f"No better validation for {recipe.patience} epochs: stopping."
+    if not recipe.budget_s or not progress.epoch:
+        return ""
+    # Every process must come to the same end, and each has its own clock.
+    (elapsed_s,) = broadcast_object_list([progress.elapsed_s])
+    each_s = elapsed_s / progress.epoch
+    if elapsed_s + each_s <= recipe.budget_s:
+        return ""
+    return (
+        f"{elapsed_s:.0f} s of {recipe.budget_s:.0f} s are used, and an epoch takes {each_s:.0f} s: stopping."
     )
 
 
-class Journal:
-    """What a run tells of itself while it trains: events, status and the progress bar. Only rank 0 writes."""
+def obey(wish: Wish, asked: Asked, keeper: "Keeper", journal: Journal) -> None:
+    """Do what is asked between two steps: pause until asked to go on, or save and raise Stopped."""
+    if wish == "pause":
+        keeper.keep()
+        journal.pausing(lambda: asked.agree(0.0)[1] == "pause")
+        keeper.skip_time()
+        wish = asked.agree(0.0)[1]
+    if wish in ("stop", "end"):
+        keeper.keep()
+        asked.done()
+        raise Stopped(quickly=wish == "end")
+    if wish == "resume":
+        asked.done()
 
-    def __init__(
-        self,
-        run: RunFolder,
-        recipe: Recipe,
-        total_steps: int,
-        accelerator: Accelerator,
-        display: TerminalDisplay,
-        progress: Progress,
-    ) -> None:
-        self._run = run
-        self._recipe = recipe
-        self._world = accelerator.num_processes
-        self._writes = accelerator.is_main_process
-        self._display = display
-        best = progress.best if progress.best_epoch else None
-        self._status = Status.starting(total_steps, step=progress.step, epoch=progress.epoch, best=best)
-        self._write_status()
-        if self._writes:
-            run.rewind(progress.epoch)
 
-    def start_epoch(self, epoch: int) -> None:
-        """Begin counting an epoch (0-based)."""
-        self._epoch = epoch + 1
-        self._started = time.monotonic()
-        self._waited_s = 0.0
-        self._losses: list[float] = []
+def load_last(run: RunFolder, learner: Learner) -> Progress:
+    """Load the last state that was saved; returns how far that was."""
+    last = run.checkpoints / "last.safetensors"
+    return Progress(**load_state(last, parts=learner.state, optimizer=learner.optimizer))
 
-    def step(self, progress: Progress, loss: float, learning_rate: float, waited_s: float) -> None:
-        """Count one step; every tenth is logged. Refuses a loss that is not finite."""
-        if not np.isfinite(loss):
-            raise RunError(
-                f"The loss is {loss} at step {progress.step}. Lower the learning rate and train again."
-            )
-        self._losses.append(loss)
-        self._waited_s += waited_s
-        self._status = replace(self._status, step=progress.step, epoch=self._epoch)
-        self.beat()
-        if not self._writes or progress.step % LOG_EVERY_STEPS:
+
+class Keeper:
+    """Saves what to go on from, and the EMA weights when they are the best so far. Only rank 0 writes."""
+
+    def __init__(self, run: RunFolder, learner: Learner, progress: Progress, *, writes: bool) -> None:
+        self._folder = run.checkpoints
+        self._learner = learner
+        self._progress = progress
+        self._writes = writes
+        self._counted_at = self._kept_at = time.monotonic()
+
+    def now_and_then(self) -> None:
+        """Save in the middle of an epoch if that was not done for long."""
+        if time.monotonic() - self._kept_at >= KEEP_EVERY_S:
+            self.keep()
+
+    def keep(self, *, improved: bool = False) -> None:
+        """Save now."""
+        self._count_time()
+        self._kept_at = time.monotonic()
+        if not self._writes:
             return
-        elapsed_s = time.monotonic() - self._started
-        images_per_s = len(self._losses) * self._recipe.batch_size * self._world / elapsed_s
-        recent = float(np.mean(self._losses[-LOG_EVERY_STEPS:]))
-        self._run.append(
-            {
-                "kind": "step",
-                "step": progress.step,
-                "epoch": self._epoch,
-                "loss": recent,
-                "learning_rate": learning_rate,
-                "images_per_s": images_per_s,
-                "wait_share": self._waited_s / elapsed_s,
-                "memory_mb": psutil.Process().memory_info().rss / 2**20,
-            }
-        )
-        self._display.step(
-            progress.step, self._status.total_steps, f"loss {recent:.3f}, {images_per_s:.0f} images/s"
-        )
+        so_far = asdict(self._progress)
+        if improved:
+            best = self._folder / "best.safetensors"
+            save_state(best, parts={"ema": self._learner.average}, progress=so_far)
+        last = self._folder / "last.safetensors"
+        save_state(last, parts=self._learner.state, optimizer=self._learner.optimizer, progress=so_far)
 
-    def end_epoch(self, progress: Progress, scores: dict[str, Any]) -> None:
-        """Log what an epoch came to."""
-        train_loss = float(np.mean(self._losses))
-        self._run.append(
-            {
-                "kind": "epoch",
-                "epoch": progress.epoch,
-                "step": progress.step,
-                "train_loss": train_loss,
-                "train_size_px": self._recipe.train_size(progress.epoch - 1),
-                "elapsed_s": progress.elapsed_s,
-                "images": progress.images,
-                **scores,
-            }
-        )
-        self._status = replace(self._status, step=progress.step, epoch=progress.epoch, best=progress.best)
-        self._write_status()
-        self._display.line(
-            f"epoch {progress.epoch}/{self._recipe.epochs}: train loss {train_loss:.3f}, "
-            f"val loss {scores['val_loss']:.3f}, balanced accuracy {scores['balanced_accuracy']:.3f} "
-            f"(best {progress.best:.3f} in epoch {progress.best_epoch})"
-        )
+    def skip_time(self) -> None:
+        """Leave out what has passed since the last saving: nobody worked."""
+        self._counted_at = time.monotonic()
 
-    def beat(self) -> None:
-        """Show that the trainer lives, and how far it is; called often, writes seldom."""
-        if time.monotonic() - self._beat_at >= BEAT_EVERY_S:
-            self._write_status()
-
-    def _write_status(self) -> None:
-        self._beat_at = time.monotonic()
-        if self._writes:
-            self._run.write_status(self._status)
+    def _count_time(self) -> None:
+        now = time.monotonic()
+        self._progress.elapsed_s += now - self._counted_at
+        self._counted_at = now
 
 
 class Criterion:
@@ -356,11 +367,12 @@ def predict_val(
 
 
 def score(truth: np.ndarray, logits: np.ndarray) -> dict[str, Any]:
-    """Return what is logged of a validation: loss, balanced accuracy, recalls and confusion matrix.
+    """Return what is logged of a validation: loss, balanced accuracy, recalls, calibration, confusion matrix.
 
     These are uncalibrated and without intervals; `train.finish` measures the finished checkpoint. What a
     small validation part leaves undefined is None; balanced accuracy is then the mean recall of the
-    diagnoses it has.
+    diagnoses it has. `reliability` are ten bins of confidence, equally wide: pictures, mean confidence and
+    share of right answers.
     """
     probabilities = softmax(logits)
     confusion = np.zeros((len(CODES), len(CODES)), dtype=int)
@@ -373,7 +385,24 @@ def score(truth: np.ndarray, logits: np.ndarray) -> dict[str, Any]:
         "macro_auc": defined(METRICS["macro_auc"](truth, probabilities)),
         "recall": [defined(value) for value in recall],
         "confusion": confusion.tolist(),
+        "predicted_share": (confusion.sum(axis=0) / max(1, len(truth))).tolist(),
+        "val_ece": defined(METRICS["ece"](truth, probabilities)),
+        "reliability": reliability(truth, probabilities),
     }
+
+
+def reliability(truth: np.ndarray, probabilities: np.ndarray) -> list[list[float | None]]:
+    """Return (pictures, mean confidence, share of right answers) of each bin of confidence."""
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == truth
+    bins = np.minimum((confidence * CONFIDENCE_BINS).astype(int), CONFIDENCE_BINS - 1)
+    rows: list[list[float | None]] = []
+    for one in range(CONFIDENCE_BINS):
+        inside = bins == one
+        count = int(inside.sum())
+        means = [float(values[inside].mean()) if count else None for values in (confidence, right)]
+        rows.append([count, *means])
+    return rows
 
 
 def defined(value: float) -> float | None:
@@ -401,22 +430,22 @@ def watch_positions(val: Part, *, seed: int, count: int = WATCHED) -> np.ndarray
     return shuffled[np.argsort(rank_in_class, kind="stable")][:count]
 
 
-def record_watch(
-    run: RunFolder,
-    network: AdditiveNetwork,
-    feed: Feed,
-    positions: np.ndarray,
-    device: torch.device,
-    epoch: int,
+def record(
+    run: RunFolder, network: AdditiveNetwork, feed: Feed, watched: np.ndarray, logits: np.ndarray, epoch: int
 ) -> None:
-    """Write what the network makes of the watch images now: half-precision maps (12, 7, h, w), and logits."""
+    """Write the answers to val, and what the network makes of the watch images now.
+
+    Of the watch images that is: half-precision maps (12, 7, h, w), and logits without facts.
+    """
+    names = feed.val.metadata["image_id"].to_numpy(dtype=str)
+    run.write_val(epoch, image_ids=names, truth=feed.val.truth, logits=logits)
     network.eval()
     with torch.no_grad():
-        evidence = network.look(feed.pictures(positions, device))
+        evidence = network.look(feed.pictures(watched, next(network.parameters()).device))
     run.write_watch(
         epoch,
-        image_ids=feed.val.metadata["image_id"].to_numpy(dtype=str)[positions],
-        truth=feed.val.truth[positions],
+        image_ids=names[watched],
+        truth=feed.val.truth[watched],
         maps=evidence.maps.cpu().numpy().astype(np.float16),
         logits=evidence.logits.cpu().numpy().astype(np.float32),
     )

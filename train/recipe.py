@@ -112,8 +112,14 @@ class Recipe:
         sees lesions at the scale it knows (Touvron et al., Fixing the train-test resolution discrepancy,
         2019).
     mode: "finetune" trains the network; "frozen" computes the backbone's features once and fits the head.
+    epoch_images: pictures drawn in an epoch; 0 as many as there are.
+    budget_s: no epoch begins that would end after this many seconds of training and validation; 0 no limit.
     patience: epochs without a better validation balanced accuracy before stopping; 0 never stops early.
     workers: processes that prepare pictures.
+    grad_checkpointing: compute activations again in the backward pass instead of keeping them: less memory
+        for about a third more time.
+    trackers: experiment trackers that Accelerate knows, e.g. ["tensorboard"]; their libraries are yours to
+        install. What is local lies in the run's `trackers/`.
     """
 
     __pydantic_config__: ClassVar = _FORBID_UNKNOWN
@@ -127,8 +133,12 @@ class Recipe:
     batch_size: Count = 32
     precision: Literal["fp32", "bf16"] = "fp32"
     seed: Whole = 0
+    epoch_images: Whole = 0
+    budget_s: NotNegative = 0.0
     patience: Whole = 0
     workers: Whole = 1
+    grad_checkpointing: bool = False
+    trackers: tuple[str, ...] = ()
     gray: bool = False
     facts: bool = True
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)

@@ -96,6 +96,13 @@ def open_store(
     return _load(folder, size)
 
 
+def is_stored(
+    image_ids: Sequence[str], paths: Sequence[Path], *, cache_dir: Path, size: tuple[int, int] = STORE_SIZE
+) -> bool:
+    """Return whether `open_store` has nothing left to decode; raises StoreError when a picture is gone."""
+    return (cache_dir / "stores" / _key(image_ids, paths, size) / "store.json").exists()
+
+
 def _key(image_ids: Sequence[str], paths: Sequence[Path], size: tuple[int, int]) -> str:
     digest = hashlib.sha256(repr(size).encode())
     for name, path in zip(image_ids, paths, strict=True):

@@ -1,4 +1,4 @@
-"""Measurements, printed as tables: `python -m tests.bench predict`, `memory`, `data` or `explore`.
+"""Measurements as tables: `python -m tests.bench` predict, memory, data, explore or watching.
 
 No test asserts a time, since a busy machine is no failure. What is compared is measured in turns, round by
 round, so that whatever else the machine does falls on all of it alike; the ratios are what counts.
@@ -73,6 +73,16 @@ def explore(
 ) -> None:
     """Measure what a filter costs on the Explore page, with 10,015 rows and with ten times as many."""
     from tests.bench.exploring import compare
+
+    compare(rounds=rounds)
+
+
+@app.command()
+def watching(
+    rounds: Annotated[int, typer.Option(help="Rounds, in each of which everything is measured once.")] = 15,
+) -> None:
+    """Measure what the Train page costs: ten runs of 10,000 events, a thousand runs, a million events."""
+    from tests.bench.watching import compare
 
     compare(rounds=rounds)
 

@@ -1,5 +1,8 @@
 """How tests read a page: in the words that a person sees."""
 
+import json
+from typing import Any
+
 from streamlit.testing.v1 import AppTest
 
 KINDS = ("title", "header", "subheader", "markdown", "caption", "info", "warning", "error", "success")
@@ -9,3 +12,12 @@ def said(app: AppTest, *kinds: str) -> str:
     """Return what the page says, or what some kinds of its elements say, with Markdown's escapes undone."""
     found = (element.value for kind in kinds or KINDS for element in app.get(kind))
     return "\n".join(found).replace("\\", "")
+
+
+def component(app: AppTest, name: str) -> dict[str, Any] | None:
+    """Return what the component of a name was given to draw; None when it is not on the page."""
+    for element in app.get("bidi_component"):
+        if element.proto.component_name == name:
+            data: dict[str, Any] = json.loads(element.proto.json)
+            return data
+    return None

@@ -7,13 +7,14 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from core.errors import RunError
-from core.runs.folder import RunFolder, Status, told_once
+from core.runs.folder import STALE_AFTER_S, RunFolder, Status, told_once
 
 
 @pytest.fixture
@@ -253,3 +254,79 @@ def test_events_are_json_that_any_reader_takes(run):
     run.append({"kind": "epoch", "macro_auc": None})
     for line in Path(run.path / "events.jsonl").read_text().splitlines():
         json.loads(line, parse_constant=pytest.fail)
+
+
+def test_what_a_trainer_promised_counts_and_not_how_often_others_speak():
+    slow = Status("running", 1, "another-host", heartbeat=1000.0, next_heartbeat=1300.0)
+    assert slow.observed(now=1300.0 + STALE_AFTER_S) == "running"
+    assert slow.observed(now=1301.0 + STALE_AFTER_S) == "died"
+    assert (slow.late_s(now=1200.0), slow.late_s(now=1310.0)) == (0.0, 10.0)
+
+
+def test_a_heartbeat_from_the_future_makes_nobody_dead_or_immortal(monkeypatch):
+    ahead = Status(
+        "running", 1, "clock-ahead", heartbeat=time.time() + 9e5, next_heartbeat=time.time() + 9e5 + 4
+    )
+    assert ahead.observed() == "running"
+    steady = time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: steady() + 2 * STALE_AFTER_S)  # an onlooker that waited
+    assert ahead.observed() == "died"
+    assert replace(ahead, heartbeat=ahead.heartbeat + 10).observed() == "running"  # it spoke again
+
+
+def test_a_broken_promise_far_in_the_future_is_not_believed():
+    status = Status("running", 1, "another-host", heartbeat=1000.0, next_heartbeat=1e12)
+    assert status.observed(now=1000.0 + 24 * 3600) == "died"
+
+
+def test_a_clock_that_jumps_leaves_a_trainer_of_this_machine_alive():
+    """Its process is told by a mark that no clock can change, so the heartbeat may say anything."""
+    for heartbeat in (0.0, time.time() - 1e8, time.time() + 1e8):
+        assert replace(Status.starting(), heartbeat=heartbeat).observed() == "running"
+    assert replace(Status.starting(), process="another boot/1").observed() == "died"
+
+
+def test_of_two_trainers_of_one_folder_the_second_is_refused(run):
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(2) as pool:
+        refusals = pool.map(_take_over, [run.path] * 2, chunksize=1)
+    assert sorted(words is None for words in refusals) == [False, True]
+    assert "two would spoil it" in next(filter(None, refusals))
+
+
+def _take_over(path):
+    try:
+        RunFolder(path).take_over()
+    except RunError as problem:
+        return str(problem)
+    time.sleep(3)  # a trainer works for a while
+    return None
+
+
+def test_what_was_asked_of_the_trainer_before_is_not_asked_of_the_next(run):
+    (run.path / "request.json").write_text('{"wish": "stop"}')
+    run.take_over()
+    assert not (run.path / "request.json").exists()
+
+
+def test_a_run_that_goes_on_within_an_epoch_keeps_what_it_told_of_it():
+    events = [
+        {"kind": "epoch", "epoch": 1, "step": 20},
+        *({"kind": "step", "epoch": 2, "step": step} for step in (30, 40)),
+        {"kind": "resumed", "epoch": 1, "step": 35},
+        {"kind": "step", "epoch": 2, "step": 40, "again": True},
+    ]
+    assert told_once(events) == [events[0], events[1], events[3], events[4]]
+
+
+def test_a_folder_without_permission_is_named_with_the_cure():
+    with pytest.raises(RunError, match=r"could not be written.*Give yourself the right"):
+        RunFolder.create(Path("/sys/kernel"), "one")
+
+
+def test_answers_to_val_appear_whole_also_in_a_run_of_an_earlier_version(run):
+    run.val.rmdir()
+    run.write_val(2, image_ids=np.array(["a", "b"]), truth=np.array([1, 2]), logits=np.ones((2, 7)))
+    with np.load(run.val / "epoch_0002.npz", allow_pickle=False) as stored:
+        assert stored["image_ids"].tolist() == ["a", "b"]
+        assert stored["logits"].shape == (2, 7)

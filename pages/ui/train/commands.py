@@ -1,11 +1,8 @@
-"""The parts of the Train page."""
+"""The trainer's commands, for who starts runs without a page."""
 
 from typing import Final
 
 import streamlit as st
-
-from core.settings import settings
-from pages.ui import notices
 
 COMMANDS: Final = (
     (
@@ -33,19 +30,7 @@ COMMANDS: Final = (
 
 def draw_commands() -> None:
     """Draw each command with what it does."""
-    st.header("From the command line", anchor=False)
     for title, command, words in COMMANDS:
-        st.subheader(title, anchor=False)
+        st.markdown(f"**{title}**")
         st.code(command, language=None, wrap_lines=True)
         st.markdown(words)
-
-
-def draw_runs() -> None:
-    """List the runs that lie on this machine."""
-    st.header("Runs on this machine", anchor=False)
-    folder = settings().runs_dir
-    runs = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
-    if not runs:
-        st.caption("None yet. They appear here by name once one was started.")
-        return
-    st.table({"run": [notices.plain(run) for run in runs]}, alt="Training runs on this machine")

@@ -1,0 +1,313 @@
+"""The Train page: what is on the shelf, what is looked at, and that nothing steals the look."""
+
+import base64
+import json
+import os
+import socket
+import time
+
+import numpy as np
+import pytest
+
+from core.runs.folder import process_mark
+from core.runs.library import BUNDLED_RUNS, Library
+from core.runs.notes import Notes, read_notes, write_notes
+from core.settings import settings
+from pages.ui.train import curves, player, shelf, sources
+from tests.core.runs.making import step_event, write_events, write_run
+from tests.pages.reading import component, said
+
+BUNDLED = "bundled:lesionlens-lite0"
+
+
+@pytest.fixture
+def runs_dir():
+    return settings().runs_dir
+
+
+@pytest.fixture(autouse=True)
+def forget():
+    """Let no test see the readers of another one."""
+    yield
+    for function in (sources._library, sources._follower):
+        function.clear()
+
+
+def rows(app):
+    return {row["run"]: row for row in component(app, "lesionlens_shelf")["rows"]}
+
+
+def looked_at(app):
+    return next(name for name, row in rows(app).items() if row["picked"])
+
+
+def figures(app):
+    return {one["name"]: one["value"] for one in component(app, "lesionlens_numbers")["figures"]}
+
+
+def live(**status):
+    """Return the status of a run that this very process trains."""
+    return {
+        "state": "running",
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        "heartbeat": time.time(),
+        "next_heartbeat": time.time() + 60,
+        "process": process_mark(os.getpid()),
+    } | status
+
+
+def test_the_first_launch_shows_a_recorded_run_and_one_way_to_play_it(open_page):
+    app = open_page("Train")
+    assert not app.exception
+    assert looked_at(app) == BUNDLED
+    assert "Watch it learn" in app.button(key="train_replay").label
+    assert figures(app)["Best so far"] == "0.736"
+    assert "names about 69 in 100 right" in said(app)
+    assert component(app, "lesionlens_film")["epochs"] == list(range(1, 19))
+
+
+def test_a_replay_shows_the_run_as_it_looked_then(open_page, monkeypatch):
+    app = open_page("Train")
+    app.button(key="train_replay").click().run()
+    assert not app.exception
+    assert component(app, "lesionlens_player")["playing"]
+    app.session_state["train_player"] = app.session_state["train_player"].told_to(seek_s=600.0, play=False)
+    app.run()
+    assert not app.exception
+    assert int(figures(app)["Epoch"]) < 5
+    assert len(component(app, "lesionlens_film")["epochs"]) < 5
+    assert component(app, "lesionlens_curves")["domain"] == [0.0, 18.0]
+
+
+def test_runs_here_stand_before_recorded_ones_and_the_newest_is_looked_at(open_page, runs_dir):
+    write_run(runs_dir / "mine", epochs=3)
+    app = open_page("Train")
+    assert not app.exception
+    assert next(iter(rows(app))) == "mine"
+    assert looked_at(app) == "mine"
+    assert rows(app)["mine"]["best"] == "0.200"
+
+
+def test_a_run_that_appears_does_not_steal_the_look(open_page, runs_dir):
+    app = open_page("Train")
+    assert looked_at(app) == BUNDLED
+    write_run(runs_dir / "newer", **live())
+    app.run()
+    assert "newer" in rows(app)
+    assert looked_at(app) == BUNDLED
+
+
+def test_the_address_names_the_run_and_those_laid_over_it(open_page, runs_dir):
+    write_run(runs_dir / "one", recipe={"batch_size": 32})
+    write_run(runs_dir / "two", recipe={"batch_size": 64})
+    app = open_page("Train", run="one", **{"with": f"two,{BUNDLED},gone"})
+    assert not app.exception
+    assert looked_at(app) == "one"
+    assert [run["name"] for run in component(app, "lesionlens_curves")["runs"]] == [
+        "one",
+        "two",
+        "lesionlens-lite0",
+    ]
+    (table,) = app.table
+    assert {"batch_size", "best balanced accuracy"} <= set(table.value.index)
+    assert "split_hash" in table.value.index
+    assert "optimizer.clip_norm" in table.value.index
+    assert table.value.loc["batch_size", "two"] == "64"
+
+
+def test_a_run_that_is_not_here_is_said_and_another_shown(open_page):
+    app = open_page("Train", run="![gone](http://elsewhere/x.png)")
+    assert not app.exception
+    assert "no run ![gone]" in said(app, "warning")
+    assert looked_at(app) == BUNDLED
+
+
+def test_a_live_run_is_followed_while_it_writes(open_page, runs_dir):
+    write_run(runs_dir / "live", epochs=2, **live(step=200, total_steps=1000, epoch=2))
+    app = open_page("Train")
+    assert looked_at(app) == "live"
+    assert figures(app)["Step"] == "200"
+    write_events(runs_dir / "live" / "events.jsonl", [step_event(210, loss=0.125)])
+    app.run()
+    assert figures(app)["Loss"] == "0.125"
+
+
+@pytest.mark.parametrize(
+    ("state", "buttons"),
+    [
+        ("running", {"train_pause", "train_stop"}),
+        ("paused", {"train_resume", "train_stop"}),
+        ("stopped", {"train_resume", "train_delete"}),
+        ("failed", {"train_resume", "train_delete"}),
+        ("finished", {"train_delete"}),
+    ],
+)
+def test_a_run_offers_what_its_state_allows(open_page, runs_dir, state, buttons):
+    write_run(runs_dir / "one", **live(state=state))
+    app = open_page("Train")
+    assert not app.exception
+    offered = {button.key for button in app.button} & {
+        "train_pause", "train_stop", "train_resume", "train_delete"
+    }  # fmt: skip
+    assert offered == buttons
+
+
+def test_a_stop_is_asked_of_the_trainer_and_said(open_page, runs_dir):
+    write_run(runs_dir / "one", **live())
+    app = open_page("Train")
+    app.button(key="train_stop").click().run()
+    assert json.loads((runs_dir / "one" / "request.json").read_text())["wish"] == "stop"
+    assert "Asked to stop" in said(app)
+
+
+def test_a_run_is_deleted_to_the_trash_and_another_looked_at(open_page, runs_dir):
+    write_run(runs_dir / "one")
+    app = open_page("Train", run="one")
+    app.button(key="train_delete").click().run()
+    assert not app.exception
+    assert not (runs_dir / "one").exists()
+    assert [path.name.startswith("one-") for path in (runs_dir / ".trash").iterdir()] == [True]
+    assert looked_at(app) == BUNDLED
+
+
+def test_where_training_is_switched_off_runs_are_only_watched(open_page, runs_dir, monkeypatch):
+    monkeypatch.setenv("LESIONLENS_ALLOW_TRAINING", "false")
+    settings.cache_clear()
+    write_run(runs_dir / "one", **live())
+    app = open_page("Train")
+    assert not app.exception
+    assert app.button(key="train_new").disabled
+    assert not {"train_pause", "train_stop"} & {button.key for button in app.button}
+    assert "switched off" in said(app, "caption")
+    assert figures(app)["Epoch"] == "3"
+
+
+def test_a_failed_run_says_what_happened_and_what_helps(open_page, runs_dir):
+    write_run(runs_dir / "one", state="failed", message="CUDA out of memory.")
+    (runs_dir / "one" / "log.txt").write_text("epoch 1\nCUDA out of memory.\n")
+    app = open_page("Train")
+    assert not app.exception
+    assert "CUDA out of memory." in said(app, "error")
+    assert "smaller batch" in said(app, "info")
+
+
+def test_an_unreadable_run_is_listed_and_said(open_page, runs_dir):
+    write_run(runs_dir / "one")
+    (runs_dir / "one" / "status.json").write_text("{")
+    app = open_page("Train", run="one")
+    assert not app.exception
+    assert rows(app)["one"]["state"] == "unreadable"
+    assert "no readable status.json" in said(app, "error")
+
+
+@pytest.mark.parametrize("severity", ["warning", "error"])
+def test_an_alarm_of_now_is_said_and_an_old_one_folded_away(open_page, runs_dir, severity):
+    write_run(runs_dir / "one", epochs=6)
+    alarms = [
+        {
+            "kind": "alarm",
+            "name": name,
+            "severity": severity,
+            "step": 1,
+            "epoch": epoch,
+            "words": words,
+            "time": 1.0,
+        }
+        for name, epoch, words in (("old", 1, "It *was* slow."), ("new", 6, "The [disk] is full."))
+    ]
+    write_events(runs_dir / "one" / "events.jsonl", alarms)
+    app = open_page("Train")
+    assert not app.exception
+    assert "The [disk] is full." in said(app, severity)
+    assert "It *was* slow." not in said(app, severity)
+    assert "It *was* slow." in said(app, "markdown")
+
+
+def test_a_square_leads_to_its_pictures(open_page, runs_dir):
+    write_run(runs_dir / "one")
+    app = open_page("Train")
+    app.session_state["train_cell"] = ("one", (4, 5))
+    app.run()
+    assert not app.exception
+    words = said(app)
+    assert "Melanoma answered as Melanocytic nevus" in words
+    assert "VAL_0049" in words
+
+
+def test_notes_are_kept_and_found(open_page, runs_dir):
+    write_run(runs_dir / "one")
+    write_run(runs_dir / "two")
+    app = open_page("Train", run="one")
+    app.text_input(key="train_tags_one").set_value("baseline, <b>")
+    app.text_area(key="train_note_one").set_value("A *first* try.")
+    app.button(key="train_keep_notes").click().run()
+    assert not app.exception
+    assert read_notes(runs_dir / "one") == Notes(("baseline", "<b>"), "A *first* try.")
+    app.text_input(key="find").set_value("BASE").run()
+    assert list(rows(app)) == ["one"]
+
+
+def test_thousands_of_runs_are_listed_as_far_as_a_person_looks(open_page, runs_dir):
+    for number in range(shelf.SHOWN + 5):
+        folder = runs_dir / f"run-{number}"
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text("{}")
+    write_notes(runs_dir / "run-3", Notes(("needle",)))
+    app = open_page("Train", find="needle")
+    assert list(rows(app)) == ["run-3"]
+    app.text_input(key="find").set_value("").run()
+    drawn = component(app, "lesionlens_shelf")
+    assert len(drawn["rows"]) == shelf.SHOWN
+    assert "more" in drawn["note"]
+
+
+@pytest.mark.parametrize("axis", curves.AXES)
+def test_every_chart_says_something_of_the_bundled_run(axis):
+    run = next(one for one in Library(BUNDLED_RUNS, "bundled:").summaries() if one.reference == BUNDLED)
+    drawn = curves.Drawn(run, sources.told(run), run.status.total_steps, "#000000")
+    data = curves.figure([drawn], curves.Look(curves.Options(axis), None))
+    for chart in data["charts"]:
+        assert chart["lines"], chart["title"]
+        for line in chart["lines"]:
+            x, y = (np.frombuffer(base64.b64decode(line[name]), dtype="<f4") for name in "xy")
+            assert len(x) == len(y) > 0
+            assert (np.diff(x) >= 0).all()
+            assert x[-1] <= data["domain"][1] * 1.0001
+    accuracy = next(chart for chart in data["charts"] if chart["id"] == "accuracy")
+    assert accuracy["marks"][0]["y"] == pytest.approx(671 / 1006)
+
+
+def test_a_zoom_is_answered_with_every_point_inside(tmp_path, runs_dir):
+    write_events(runs_dir / "long" / "events.jsonl", [step_event(step) for step in range(1, 5001)])
+    write_run(runs_dir / "other")
+    run = Library(runs_dir).summaries()[-1]
+    drawn = curves.Drawn(run, sources.told(run), 5000, "#000000")
+    whole, part = (
+        curves.figure([drawn], curves.Look(curves.Options("step", smoothing=0.0), span))
+        for span in (None, (1000.0, 1200.0))
+    )
+    points = {
+        name: np.frombuffer(base64.b64decode(data["charts"][1]["lines"][0]["x"]), dtype="<f4")
+        for name, data in (("whole", whole), ("part", part))
+    }
+    assert len(points["whole"]) <= curves.POINTS + 2
+    assert points["part"].tolist() == list(range(999, 1202))
+
+
+def test_a_player_moves_by_its_pace_and_stops_at_the_end(monkeypatch):
+    now = 100.0
+    monkeypatch.setattr(player.time, "monotonic", lambda: now)
+    playing = player.Player("one", 600.0, 600.0).told_to(play=True, speed=60)
+    assert (playing.now(), playing.is_playing) == (0.0, True)
+    now = 105.0
+    assert playing.now() == 300.0
+    slower = playing.told_to(speed=1)
+    now = 106.0
+    assert slower.now() == 301.0
+    held = slower.told_to(play=False)
+    now = 500.0
+    assert (held.now(), held.is_playing) == (301.0, False)
+    assert playing.now() == 600.0
+    assert not playing.is_playing
+    assert held.told_to(seek_s=1e9).now() == 600.0
