@@ -39,7 +39,12 @@ def test_a_disk_that_fills_up_while_saving_keeps_the_checkpoint_before(tiny):
 
     with folders(settings().runs_dir, tiny.cache):
         done = subprocess.run(
-            command("resume", "full"), cwd=ROOT, capture_output=True, text=True, preexec_fn=one_megabyte
+            command("resume", "full"),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+            preexec_fn=one_megabyte,
         )
     assert done.returncode == 1
     assert "could not be written" in done.stderr
@@ -129,9 +134,7 @@ def test_a_bug_is_told_as_one_with_its_traceback_in_the_log(tiny, monkeypatch):
 
 
 def test_a_loss_that_is_no_number_is_an_event_that_any_reader_takes_and_an_alarm(tiny, monkeypatch):
-    monkeypatch.setattr(
-        Criterion, "__call__", lambda self, *_: torch.tensor(float("nan"), requires_grad=True)
-    )
+    monkeypatch.setattr(Criterion, "__call__", lambda *_: torch.tensor(float("nan"), requires_grad=True))
     with pytest.raises(RunError, match=r"The loss is nan at step 1.*learning_rate=0\.0007"):
         fit(tiny, "nan", "mode=frozen")
     events = told_once(RunFolder.open(settings().runs_dir, "nan").events()[0])
