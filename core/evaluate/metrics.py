@@ -138,7 +138,8 @@ def accuracy(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) 
 def balanced_accuracy(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return the mean of the seven recalls; NaN when a class is missing.
 
-    The goal metric of ISIC 2018 Task 3 (Codella et al. 2019, arXiv 1902.03368): the most probable class decides.
+    The goal metric of ISIC 2018 Task 3 (Codella et al. 2019, arXiv 1902.03368); the most probable class
+    decides.
     """
     return recalls(truth, probabilities, weights).mean(axis=-1)
 
@@ -182,27 +183,35 @@ def expected_calibration_error(
     (Naeini et al. 2015, AAAI; equal mass as in Nixon et al. 2019, CVPR workshops.)
     """
     rows = np.atleast_2d(weights)
-    errors = np.full(len(rows), np.nan)
-    if len(truth):
-        confidence = probabilities.max(axis=1)
-        order = np.argsort(confidence, kind="stable")
-        _, first = np.unique(confidence[order], return_index=True)
-        sorted_rows = rows[:, order]
-        gaps = sorted_rows * (confidence - _right(truth, probabilities))[order]
-        masses = np.add.reduceat(sorted_rows, first, axis=1).cumsum(axis=1)
-        gaps = np.add.reduceat(gaps, first, axis=1).cumsum(axis=1)
-        errors = np.array([_binned_gap(mass, gap) for mass, gap in zip(masses, gaps, strict=True)])
-    return errors.reshape(weights.shape[:-1])
+    if not len(truth):
+        return np.full(weights.shape[:-1], np.nan)
+    confidence = probabilities.max(axis=1)
+    order = np.argsort(confidence, kind="stable")
+    _, first = np.unique(confidence[order], return_index=True)
+    sorted_rows = rows[:, order]
+    gaps = sorted_rows * (confidence - _right(truth, probabilities))[order]
+    mass = np.add.reduceat(sorted_rows, first, axis=1).cumsum(axis=1)
+    gap = np.add.reduceat(gaps, first, axis=1).cumsum(axis=1)
+    return _binned_gaps(mass, gap).reshape(weights.shape[:-1])
 
 
-def _binned_gap(mass: np.ndarray, gaps: np.ndarray) -> float:
-    """Return the mean absolute gap over bins of equal mass, from both summed up over the levels, (L,) each."""
-    if mass[-1] == 0:
-        return float("nan")
-    cuts = np.linspace(0, mass[-1], CALIBRATION_BINS + 1)
-    # The summed gap is linear in mass within one level, so interpolating splits a picture at a cut.
-    gaps_at_cuts = np.interp(cuts, np.append(0, mass), np.append(0, gaps))
-    return float(np.abs(np.diff(gaps_at_cuts)).sum() / mass[-1])
+def _binned_gaps(mass: np.ndarray, gaps: np.ndarray) -> np.ndarray:
+    """Return the mean absolute gap over bins of equal mass, (R,), from both summed by level, (R, L)."""
+    whole = mass[:, -1:]
+    known = whole[:, 0] > 0
+    if not known.any():
+        return np.full(len(known), np.nan)
+    mass, gaps, whole = mass[known], gaps[known], whole[known]
+    # Rows side by side on one axis, each 1 wide and 1 apart, so that one search finds the cuts of all. The
+    # summed gap is linear in mass within one level, so interpolating splits a picture at a cut.
+    offsets = 2.0 * np.arange(len(mass))[:, None]
+    start = np.zeros((len(mass), 1))
+    places = np.hstack([start, mass / whole]) + offsets
+    cuts = np.linspace(0, 1, CALIBRATION_BINS + 1) + offsets
+    at_cuts = np.interp(cuts.ravel(), places.ravel(), np.hstack([start, gaps]).ravel()).reshape(cuts.shape)
+    errors = np.full(len(known), np.nan)
+    errors[known] = np.abs(np.diff(at_cuts, axis=1)).sum(axis=1) / whole[:, 0]
+    return errors
 
 
 def brier(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -248,7 +257,7 @@ def at_threshold(threshold: float) -> dict[str, Metric]:
 def melanoma_sensitivity(threshold: float) -> Metric:
     """Return the share of melanomas whose malignancy probability reaches a threshold, as a metric.
 
-    A melanoma called suspicious as any malignant diagnosis is caught: what follows, an examination, is the same.
+    A melanoma called suspicious as any malignant diagnosis is caught: an examination follows all the same.
     """
 
     def caught(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
