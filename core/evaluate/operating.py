@@ -161,6 +161,7 @@ def choose_threshold(evaluation: Evaluation, wish: Wish) -> OperatingPoint:
         specificity=float(np.mean(benign < threshold)),
         n_malignant=len(malignant),
         n_benign=len(benign),
+        aim=wish.words,
     )
 
 

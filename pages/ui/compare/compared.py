@@ -20,10 +20,10 @@ from core.predict.calibration import OperatingPoint
 from core.settings import settings
 from core.words import Reader
 from pages.ui import cache, notices, theme
+from pages.ui.points import POINT
 
 IMPORTED: Final = "compare_imported"
 ENSEMBLES: Final = "compare_ensembles"
-POINT: Final = "point"
 _RULE: Final = "compare_rule"
 _VALUE: Final = "compare_value"
 _COLOURS: Final = ("primaryColor", "orangeColor", "violetColor", "blueColor", "redColor", "greenColor")

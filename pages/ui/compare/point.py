@@ -38,7 +38,7 @@ def draw(compared: Compared) -> None:
     st.caption(
         f"{100 * here:.1f}{NBSP}% of these test pictures are malignant, since HAM10000 was gathered from "
         "clinics. "
-        "Among people who come for screening it is often below 1 or 2 in 100."
+        "Where people come for screening it is far rarer: turn the dial."
     )
     rows = [_row(compared, place, prevalence) for place in range(len(compared.names))]
     st.dataframe(
