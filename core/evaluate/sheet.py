@@ -34,7 +34,11 @@ FIELDS: Final = (
     Field("data", "Trained on", str),
     Field("licence", "Licence", str),
     Field("training_images", "Pictures shown in training", lambda value: f"{value:,.0f}"),
-    Field("training_s", "Training time", lambda value: f"{value / 60:,.0f} min"),
+    Field(
+        "training_s",
+        "Training time",
+        lambda value: f"{value:.0f} s" if value < 120 else f"{value / 60:,.0f} min",
+    ),
     Field("weights", "Started from", str),
     Field("training_commit", "Code", lambda value: str(value)[:12]),
     Field("temperature", "Temperature, fitted on validation pictures", lambda value: f"{value:.3f}"),

@@ -89,8 +89,12 @@ FACETS: Final = {
 
 
 def facets_of(facts: pd.DataFrame) -> list[Facet]:
-    """Return the facets that these pictures can be divided by."""
-    return [facet for facet in FACETS.values() if facet.needs in facts and facts[facet.needs].notna().any()]
+    """Return the facets that divide these pictures: what is known of them and not the same for all."""
+    return [
+        facet
+        for facet in FACETS.values()
+        if facet.needs in facts and len(facts[facet.needs].dropna().unique()) > 1
+    ]
 
 
 def divide(facts: pd.DataFrame, facet: Facet) -> pd.Series:

@@ -118,23 +118,22 @@ def available() -> list[Evaluation]:
 def choose(evaluations: list[Evaluation], reader: Reader) -> Compared | None:
     """Ask what shall be compared, and bring it together; None, and the reason shown, where nothing can be."""
     by_name = {one.name: one for one in evaluations}
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        picked = st.multiselect(
-            f"Models, up to {MOST}",
-            list(by_name),
-            default=list(by_name)[:MOST],
-            max_selections=MOST,
-            key="models",
-            bind="query-params",
-            help="The first decides which split is compared; models of another one are refused by name.",
-        )
-        histology = st.toggle(
-            "Histology only",
-            key="histology",
-            bind="query-params",
-            help="Every number on pictures whose diagnosis histology confirmed. All malignant ones were; "
-            "many nevi were only followed up, and those are the easier ones.",
-        )
+    picked = st.multiselect(
+        f"Models, up to {MOST}",
+        list(by_name),
+        default=list(by_name)[:MOST],
+        max_selections=MOST,
+        key="models",
+        bind="query-params",
+        help="The first decides which split is compared; models of another one are refused by name.",
+    )
+    histology = st.toggle(
+        "Histology only",
+        key="histology",
+        bind="query-params",
+        help="Every number on pictures whose diagnosis histology confirmed. All malignant ones were; "
+        "many nevi were only followed up, and those are the easier ones.",
+    )
     wish = _ask_point()
     if not picked:
         st.info("Pick one model or more to begin.", icon=":material/checklist:")

@@ -58,12 +58,27 @@ def whiskers(
         place = {"y": row - 0.2, "yanchor": "bottom", "xref": "paper", "showarrow": False}
         figure.add_annotation(text=_plain(name), x=0, xanchor="left", **place)
         figure.add_annotation(text=f"{interval_words(one)}  n = {one.n:,}", x=1, xanchor="right", **place)
+    seen = [end for _, one, *_ in rows for end in (one.low, one.value, one.high) if np.isfinite(end)]
+    seen += [line] if np.isfinite(line) else []
+    if seen:
+        room = 0.05 * (max(seen) - min(seen)) + 0.005
+        figure.update_xaxes(range=[min(seen) - room, max(seen) + room])
     if np.isfinite(line):
-        figure.add_vline(x=line, line={"dash": "dash", "width": 1.5, "color": theme.colour("textColor")})
-        figure.add_annotation(
-            text=f"{line_words} {line:.3f}", x=line, y=1, yref="paper", yanchor="bottom", showarrow=False
+        figure.add_vline(
+            x=line, line={"dash": "dash", "width": 1.5, "color": theme.colour("borderColor")}, layer="below"
         )
-    figure.update_xaxes(gridcolor=theme.colour("borderColor"), zeroline=False)
+        figure.add_annotation(
+            text=f"{line_words} {line:.3f}",
+            x=line,
+            y=1,
+            yref="paper",
+            yanchor="bottom",
+            showarrow=False,
+            xanchor="left" if line <= min(seen) else "right" if line >= max(seen) else "center",
+        )
+    figure.update_xaxes(
+        showgrid=False, zeroline=False, ticks="outside", tickcolor=theme.colour("borderColor")
+    )
     figure.update_yaxes(visible=False, range=[len(rows) - 0.6, -0.8])
     figure = charts.plain(figure, bottom=26)
     return figure.update_layout(height=_ROW_PX * len(rows) + 60, margin_t=24)

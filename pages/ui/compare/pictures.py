@@ -13,7 +13,7 @@ from core.evaluate.curves import confusion
 from core.evaluate.sheet import guarded_csv
 from core.labels import CODES, INDEX
 from core.settings import settings
-from core.words import short_name
+from core.words import NBSP, short_name
 from pages.ui import cache, notices, theme
 from pages.ui.compare.compared import Compared
 from pages.ui.explore import figures as marks
@@ -55,23 +55,24 @@ def draw_matrices(compared: Compared) -> None:
 
 
 def _matrix(counts: np.ndarray, label: str, picked: tuple[int, int] | None) -> dict[str, Any]:
-    sizes = counts.sum(axis=1)
+    sizes = counts.sum(axis=1).tolist()
     scale = theme.sequential()
     rows = []
     for truth, code in enumerate(CODES):
         cells = []
         for answer, other in enumerate(CODES):
-            share = counts[truth, answer] / sizes[truth] if sizes[truth] else 0.0
+            count = int(counts[truth, answer])
+            share = count / sizes[truth] if sizes[truth] else 0.0
             colour = scale[round(9 * float(np.sqrt(share)))]
             cells.append(
                 {
                     "value": other,
-                    "number": f"{counts[truth, answer]:,}",
+                    "number": f"{count:,}",
                     "colour": colour,
                     "ink": marks.ink(colour),
-                    "empty": counts[truth, answer] == 0,
+                    "empty": count == 0,
                     "picked": picked == (truth, answer),
-                    "words": f"{short_name(code)} called {short_name(other)}: {counts[truth, answer]:,} of "
+                    "words": f"{short_name(code)} called {short_name(other)}: {count:,} of "
                     f"{sizes[truth]:,}, {marks.percent(share)}",
                 }
             )
@@ -151,7 +152,9 @@ def _rows(compared: Compared, positions: np.ndarray, places: list[int]) -> pd.Da
     rows = facts[["image_id", "dx", "age_years", "sex", "site"]].reset_index(drop=True)
     for place in places:
         answers = lineup.probabilities[place][positions]
-        rows[compared.names[place]] = [f"{CODES[row.argmax()]} {100 * row.max():.0f} %" for row in answers]
+        rows[compared.names[place]] = [
+            f"{CODES[row.argmax()]} {100 * row.max():.0f}{NBSP}%" for row in answers
+        ]
     return rows
 
 

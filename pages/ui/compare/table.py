@@ -105,7 +105,7 @@ def _facts(compared: Compared, place: int) -> dict[str, object]:
         "million parameters": None if parameters is None else round(parameters / 1e6, 2),
         "MB": None if size is None else round(size / 1e6, 1),
         "ms here": ms,
-        "training, min": None if seconds is None else round(seconds / 60),
+        "training, min": None if seconds is None else round(seconds / 60, 1),
         "data": model.get("data"),
         "date": evaluation.date[:10],
         "weights": "here" if weights_folder(evaluation.checkpoint) else "not here",
@@ -191,6 +191,7 @@ def _draw_published() -> None:
                 for one in published()
             ]
         ),
+        column_config={title(name): st.column_config.NumberColumn(format="%.3f") for name in METRICS},
         placeholder=NOT_AVAILABLE,
         hide_index=True,
         alt="Published results with their data, source and the reason they may not be comparable",
