@@ -215,7 +215,7 @@ def robustness(
     from train.robustness import RESULT_FILE, measure_robustness
 
     loaded = _load(checkpoint)
-    folder = _data_dir(data)
+    folder = data_dir(data)
     metadata = read_dataset(folder)
     table = measure_robustness(
         loaded,

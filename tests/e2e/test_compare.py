@@ -31,7 +31,7 @@ def test_two_models_are_compared_down_to_one_picture(open_at, app_root, ham10000
         page.get_by_text(re.compile("a missed malignancy costing 10 false alarms")).wait_for()
 
         turn_to(page, "Subgroups")
-        choose(page, "By", "Sex")
+        choose(page, "Groups", "Sex")
         page.wait_for_url("**facet=Sex**")
         page.get_by_role("figure", name=re.compile("^accuracy by group")).wait_for()
 

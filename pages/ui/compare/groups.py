@@ -32,7 +32,7 @@ def draw(compared: Compared) -> None:
         st.info("These evaluations hold no facts to divide the pictures by.", icon=":material/group_off:")
         return
     with st.container(horizontal=True):
-        facet = facets[st.selectbox("By", list(facets), key="facet", bind="query-params", width=300)]
+        facet = facets[st.selectbox("Groups", list(facets), key="facet", bind="query-params", width=300)]
         name = st.selectbox(
             "Number", _METRICS, format_func=table.title, key="group_metric", bind="query-params", width=300
         )

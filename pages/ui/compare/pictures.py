@@ -13,7 +13,7 @@ from core.evaluate.curves import confusion
 from core.evaluate.sheet import guarded_csv
 from core.labels import CODES, INDEX
 from core.settings import settings
-from core.words import NBSP, short_name
+from core.words import NBSP, proportion, short_name
 from pages.ui import cache, notices, theme
 from pages.ui.compare.compared import Compared
 from pages.ui.explore import figures as marks
@@ -73,7 +73,7 @@ def _matrix(counts: np.ndarray, label: str, picked: tuple[int, int] | None) -> d
                     "empty": count == 0,
                     "picked": picked == (truth, answer),
                     "words": f"{short_name(code)} called {short_name(other)}: {count:,} of "
-                    f"{sizes[truth]:,}, {marks.percent(share)}",
+                    f"{sizes[truth]:,}, {proportion(share)}",
                 }
             )
         rows.append({"value": code, "name": short_name(code), "warns": False, "cells": cells})

@@ -265,7 +265,7 @@ def body(table: pd.DataFrame, selection: Selection, *, unit: Unit, n: int) -> Da
 def shade(count: float, most: float) -> tuple[str, str]:
     """Return the colour of a square for a count out of `most`, and the ink that is read on it."""
     colour = theme.sequential()[_step(count, most)]
-    return colour, _ink(colour)
+    return colour, ink(colour)
 
 
 def _step(count: float, most: float) -> int:
