@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binom
 
 from core.evaluate.intervals import PERCENTILES
 from core.evaluate.metrics import Metric
@@ -66,6 +65,8 @@ def mcnemar(right_a: np.ndarray, right_b: np.ndarray) -> McNemar:
     mid-p takes half the probability of what was observed (Fagerland, Lydersen and Laake 2013, BMC Medical
     Research Methodology 13:91).
     """
+    from scipy.stats import binom
+
     right_a, right_b = np.asarray(right_a, dtype=bool), np.asarray(right_b, dtype=bool)
     only_a, only_b = int(np.sum(right_a & ~right_b)), int(np.sum(~right_a & right_b))
     fewer, differing = min(only_a, only_b), only_a + only_b

@@ -5,8 +5,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import pandas as pd
-
 from core.evaluate.artifact import Evaluation
 from core.evaluate.intervals import Interval
 from core.labels import CODES
@@ -104,20 +102,3 @@ def facts_sheet(evaluation: Evaluation, measured: Mapping[str, Interval], *, ms:
 def _cell(text: str) -> str:
     """Return a text that stays in its cell of a Markdown table."""
     return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
-
-
-def guarded_csv(table: pd.DataFrame) -> str:
-    """Return a table as CSV in which no text can be taken for a formula by a spreadsheet.
-
-    Texts that begin with =, +, -, @, a tab or a return get an apostrophe in front (OWASP, CSV injection).
-    """
-
-    def guard(value: object) -> object:
-        return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA_STARTS) else value
-
-    safe = table.map(guard)
-    safe.columns = [str(guard(str(name))) for name in table.columns]
-    return safe.to_csv(index=False)
-
-
-_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")

@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 from sklearn import metrics as judge
 
-from core.evaluate.artifact import Evaluation
+from core.evaluate.artifact import Evaluation, probabilities_of, truth_of, write_isic_csv
 from core.evaluate.gathering import EVALUATIONS_FOLDER
+from core.evaluate.robustness import CLEAN, Condition, rows_of
 from core.labels import CODES, INDEX, MALIGNANT
 from pages.ui import points
 from pages.ui.compare import compared, groups
@@ -171,6 +172,22 @@ def test_a_file_that_is_no_evaluation_is_refused_by_name_and_a_whole_one_is_comp
     assert json.loads(metrics)["name"] == "Rival"
 
 
+def test_a_rivals_predictions_stand_beside_ours_without_a_truth_of_their_own(compare, tmp_path):
+    rival = make_table(skill=1.5, seed=11)
+    write_isic_csv(tmp_path / "rival.csv", rival["image_id"].tolist(), probabilities_of(rival))
+    content = (tmp_path / "rival.csv").read_bytes()
+    app = compare(*TWO, show=BRING)
+    app.file_uploader(key="compare_predictions").upload("rival.csv", content, "text/csv").run()
+    next(one for one in app.button if "isic" in str(one.form_id)).click().run()
+    assert not app.error
+    assert "rival is here: 140 pictures" in said(app, "success")
+    app.multiselect(key="models").set_value(["Alpha", "rival"]).run()
+    app.segmented_control(key="show").set_value("Table").run()
+    table = frame_with(app, "balanced accuracy").set_index("model")
+    expected = judge.balanced_accuracy_score(truth_of(rival), probabilities_of(rival).argmax(1))
+    assert table.loc["rival", "balanced accuracy"] == pytest.approx(expected)
+
+
 def test_the_predict_page_decides_by_the_point_of_the_address(open_page):
     plain, strict = (
         open_page("Predict", reader="clinician"),
@@ -186,3 +203,41 @@ def test_the_predict_page_says_so_when_the_point_cannot_be_had(open_page, monkey
     app = open_page("Predict", point="cost:5")
     assert not app.exception
     assert "is not used: No evaluation of bundled:lesionlens-lite0" in said(app, "caption")
+
+
+def robustness_of(name: str, *, skill: float) -> pd.DataFrame:
+    """Return rows of a few conditions, as the command writes them."""
+    found = []
+    shown = [
+        CLEAN,
+        *(Condition("corruption", "hair", severity) for severity in (1, 2, 3, 4, 5)),
+        *(Condition("corruption", "hair", severity, "hair_removal") for severity in (1, 5)),
+        Condition("shortcut", "lesion_blanked", 0),
+    ]
+    for condition in shown:
+        table = make_table(skill=skill - 0.3 * condition.severity)
+        answers = truth_of(table), probabilities_of(table), table["lesion_id"]
+        found.append(rows_of(name, condition, *answers, resamples=9))
+    return pd.concat(found)
+
+
+def test_poor_pictures_are_shown_for_those_that_were_measured_and_the_others_are_named(compare, tmp_path):
+    (tmp_path / "runs" / "run0").mkdir(parents=True)
+    rows = robustness_of("Alpha", skill=2.5)
+    rows.to_csv(tmp_path / "runs" / "run0" / "robustness.csv", index=False)
+    app = compare(*TWO, show="Poor pictures", poor_by="Hair", poor_metric="accuracy")
+    assert not app.exception
+    assert "Not measured: Beta" in said(app, "caption")
+    assert f"n = {TWO[0].n_images} pictures" in said(app, "caption")
+    worst = frame_with(app, "Alpha")
+    measured = rows[(rows["metric"] == "accuracy") & (rows["remedy"] == "")].set_index(
+        ["condition", "severity"]
+    )
+    assert worst.loc["Hair", "Alpha"] == pytest.approx(measured.loc[("hair", 5), "value"])
+    assert len(app.get("plotly_chart")) == 2
+
+
+def test_a_table_of_poor_pictures_that_is_none_is_named(compare, tmp_path):
+    (tmp_path / "runs" / "run0").mkdir(parents=True)
+    (tmp_path / "runs" / "run0" / "robustness.csv").write_text("model,kind\n")
+    assert "robustness.csv lacks the columns" in said(compare(*TWO, show="Poor pictures"), "error")

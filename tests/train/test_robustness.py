@@ -67,12 +67,13 @@ def test_hidden_lesions_are_measured_where_there_are_masks(measure, tiny, tmp_pa
     assert set(table.loc[table["kind"] == "shortcut", "n"]) == {4}
 
 
-def test_another_split_and_another_measurements_folder_are_refused(measure):
+def test_another_split_and_another_measurements_folder_are_refused(measure, tmp_path):
     with pytest.raises(EvaluationError, match="trained with another split"):
         measure(seed=99)
-    measure()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "measurement.json").write_text('{"weights": {}, "pictures": 7}')
     with pytest.raises(EvaluationError, match="of another checkpoint or of other pictures"):
-        measure(lesions=10)
+        measure()
 
 
 def test_every_corruption_is_measured_at_five_severities_with_and_without_its_remedy():

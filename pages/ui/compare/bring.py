@@ -75,12 +75,7 @@ def _draw_artifact() -> None:
 
 def _keep(evaluation: Evaluation) -> None:
     st.session_state.setdefault(IMPORTED, []).append(evaluation)
-    st.success(
-        f"{notices.plain(evaluation.name)} is here: {evaluation.n_images:,} pictures. Pick it above.",
-        icon=":material/check_circle:",
-    )
-    # The picker was drawn before it was here.
-    st.session_state["compare_brought"] = True
+    st.rerun()  # The picker was drawn before it was here.
 
 
 def _draw_brought() -> None:
@@ -89,15 +84,19 @@ def _draw_brought() -> None:
         return
     st.subheader("Brought in this session", anchor=False)
     for place, one in enumerate(brought):
-        st.button(
-            f"Remove {notices.plain(one.name)}",
-            key=f"compare_remove_{place}",
-            icon=":material/delete:",
-            on_click=_remove,
-            args=(place,),
-        )
-    if st.session_state.pop("compare_brought", False):
-        st.rerun()
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.success(
+                f"{notices.plain(one.name)} is here: {one.n_images:,} pictures. Pick it above.",
+                icon=":material/check_circle:",
+            )
+            st.button(
+                "Remove",
+                key=f"compare_remove_{place}",
+                icon=":material/delete:",
+                help=f"Removes {notices.plain(one.name)} from this session.",
+                on_click=_remove,
+                args=(place,),
+            )
 
 
 def _remove(place: int) -> None:

@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from core.evaluate.metrics import Metric
-from core.evaluate.sheet import guarded_csv, interval_words
+from core.evaluate.sheet import interval_words
 from core.evaluate.subgroups import (
     FAILURES,
     SMALL,
@@ -21,6 +21,7 @@ from core.words import NOT_AVAILABLE
 from pages.ui import notices
 from pages.ui.compare import figures, table
 from pages.ui.compare.compared import Compared
+from pages.ui.compare.downloads import offer_csv
 
 _METRICS = ("accuracy", "balanced_accuracy", "malignancy_auc", "sensitivity", "specificity", "ece", "brier")
 
@@ -116,10 +117,7 @@ def _draw_groups(compared: Compared, groups: list[Group], name: str) -> None:
             placeholder=NOT_AVAILABLE,
             alt=f"{table.title(name)} of each model in each group, with n",
         )
-        st.download_button(
-            "These groups as CSV", data=lambda: guarded_csv(shown), file_name="groups.csv", mime="text/csv",
-            icon=":material/download:", on_click="ignore", key="compare_groups_csv",
-        )  # fmt: skip
+        offer_csv(shown, "These groups as CSV", name="groups", key="compare_groups_csv")
 
 
 def _draw_gaps(compared: Compared, gaps: list[Gap], name: str) -> None:

@@ -10,12 +10,12 @@ import streamlit as st
 
 from core.errors import LesionLensError
 from core.evaluate.curves import confusion
-from core.evaluate.sheet import guarded_csv
 from core.labels import CODES, INDEX
 from core.settings import settings
 from core.words import NBSP, proportion, short_name
 from pages.ui import cache, notices, theme
 from pages.ui.compare.compared import Compared
+from pages.ui.compare.downloads import offer_csv
 from pages.ui.explore import figures as marks
 from pages.ui.explore import tiles
 from pages.ui.frame import PAGES
@@ -140,10 +140,7 @@ def draw_pictures(compared: Compared, mine: np.ndarray, places: list[int], *, ke
         placeholder="unknown",
         alt="The pictures with their truth and each model's answer",
     )
-    st.download_button(
-        "These pictures as CSV", data=lambda: guarded_csv(rows), file_name="pictures.csv", mime="text/csv",
-        icon=":material/download:", on_click="ignore", key=f"{key}_csv",
-    )  # fmt: skip
+    offer_csv(rows, "These pictures as CSV", name="pictures", key=f"{key}_csv")
 
 
 def _rows(compared: Compared, positions: np.ndarray, places: list[int]) -> pd.DataFrame:

@@ -12,12 +12,12 @@ from core.evaluate.curves import Curve
 from core.evaluate.gathering import robustness_files
 from core.evaluate.intervals import Interval
 from core.evaluate.robustness import MEASURED, read_robustness
-from core.evaluate.sheet import guarded_csv
 from core.settings import settings
 from core.words import NOT_AVAILABLE
 from pages.ui import notices
 from pages.ui.compare import figures, table
 from pages.ui.compare.compared import Compared
+from pages.ui.compare.downloads import offer_csv
 
 _COMMAND: Final = "python -m train robustness --checkpoint {} --data path/to/HAM10000 --out robustness"
 
@@ -51,10 +51,7 @@ def draw(compared: Compared) -> None:
     _draw_severities(compared, chosen, condition, metric)
     _draw_worst(chosen, metric)
     _draw_shortcuts(compared, chosen, metric)
-    st.download_button(
-        "All of it as CSV", data=lambda: guarded_csv(mine), file_name="robustness.csv", mime="text/csv",
-        icon=":material/download:", on_click="ignore", key="compare_robustness_csv",
-    )  # fmt: skip
+    offer_csv(mine, "All of it as CSV", name="robustness", key="compare_robustness_csv")
 
 
 def _rows() -> pd.DataFrame | None:

@@ -11,11 +11,12 @@ from core.evaluate.lineup import MOST
 from core.evaluate.metrics import METRICS
 from core.evaluate.pairs import ranks
 from core.evaluate.published import published
-from core.evaluate.sheet import guarded_csv, interval_words
+from core.evaluate.sheet import interval_words
 from core.words import NOT_AVAILABLE
 from pages.ui import notices
 from pages.ui.compare import figures
 from pages.ui.compare.compared import AT_POINT, ENSEMBLES, Compared
+from pages.ui.compare.downloads import offer_csv
 
 DEFAULT_COLUMNS: Final = (
     "balanced_accuracy", "macro_auc", "macro_f1", "melanoma_sensitivity", "specificity", "ece", "brier",
@@ -57,15 +58,7 @@ def draw(compared: Compared) -> None:
     )
     for name, reason in compared.lacking.items():
         st.caption(f"{notices.plain(name)}: {notices.plain(reason)}")
-    st.download_button(
-        "This table as CSV",
-        data=lambda: guarded_csv(table),
-        file_name="comparison.csv",
-        mime="text/csv",
-        icon=":material/download:",
-        on_click="ignore",
-        key="compare_table_csv",
-    )
+    offer_csv(table, "This table as CSV", name="comparison", key="compare_table_csv")
     _draw_ensemble(compared)
     _draw_published()
 

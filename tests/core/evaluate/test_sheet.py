@@ -1,12 +1,11 @@
-"""A facts sheet says only what was measured, and a download cannot run in a spreadsheet."""
+"""A facts sheet says only what was measured, and published results say where they come from."""
 
-import pandas as pd
 import pytest
 
 from core.evaluate.lineup import line_up
 from core.evaluate.metrics import METRICS, score
 from core.evaluate.published import published
-from core.evaluate.sheet import FIELDS, NOT_MEASURED, facts_sheet, guarded_csv, said
+from core.evaluate.sheet import FIELDS, NOT_MEASURED, facts_sheet, said
 from tests.core.evaluate.making import make_evaluation
 
 
@@ -37,14 +36,6 @@ def test_the_numbers_of_a_sheet_are_the_measured_ones():
 def test_a_name_cannot_leave_its_cell():
     text = facts_sheet(make_evaluation(model={"about": "a|b\n<script>"}), {})
     assert "a\\|b &lt;script>" in text
-
-
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx"])
-def test_no_cell_of_a_download_is_a_formula(text):
-    lines = guarded_csv(pd.DataFrame({text: [text, "plain"], "n": [-1.5, 2.0]})).splitlines()
-    assert lines[0].lstrip('"').startswith("'")
-    assert lines[1].lstrip('"').startswith("'")
-    assert lines[1].endswith(",-1.5")
 
 
 def test_published_results_name_source_and_reason_and_only_metrics_we_know():
