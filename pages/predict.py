@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core import words
-from pages.ui import answers, checkpoints, details, frame, inputs
+from pages.ui import answers, checkpoints, details, frame, inputs, points
 
 reader = frame.page("Predict")
 
@@ -26,7 +26,7 @@ with answering:
     checkpoint = checkpoints.load(chosen)
     if checkpoint is None:
         st.stop()
-    prediction = checkpoints.ask(checkpoint, asked, facts)
+    prediction = points.at_address(checkpoints.ask(checkpoint, asked, facts))
     if not prediction.unknown.known:
         answers.draw_refusal(prediction, reader)
     else:
