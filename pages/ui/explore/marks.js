@@ -269,7 +269,7 @@ function cross(root, data, pick) {
     table.append(line)
   }
   frame.replaceChildren(table)
-  return [frame, scale(keep, data.scale)]
+  return data.scale ? [frame, scale(keep, data.scale)] : [frame]
 }
 
 const KINDS = { bars, ages, body, cross }
