@@ -16,7 +16,6 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from filelock import FileLock
 from PIL import Image
 
 from core.data.masks import read_mask
@@ -24,7 +23,8 @@ from core.data.pictures import read_picture
 from core.data.quality import Measures, measure
 from core.data.twins import fingerprints
 from core.errors import PictureError, StoreError
-from core.jobs import Report
+from core.jobs import Report, silent
+from core.turns import turn
 
 VERSION: Final = 3
 """Raise it when a measure changes: what was measured before is then measured anew."""
@@ -67,7 +67,7 @@ def inspect_pictures(
     try:
         if not result.exists():
             folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(folder / "lock"):
+            with turn(folder, report or silent):
                 if not result.exists():
                     _inspect(folder, pictures, masks, report, workers or os.cpu_count() or 1)
         return pd.read_parquet(result)
@@ -113,7 +113,7 @@ def _inspect(
     rows = _read_log(log)
     names = [name for name in pictures.index if name not in rows]
     chunks = [names[start : start + _CHUNK] for start in range(0, len(names), _CHUNK)]
-    tell = report or (lambda *_, **__: None)
+    tell = report or silent
     tell(len(rows), len(pictures), unit="pictures")
     with log.open("a", encoding="utf-8") as file:
         for found in _look(chunks, pictures, masks, workers):

@@ -16,14 +16,14 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from filelock import FileLock
 
 from core.data.pictures import downscaled, read_picture
 from core.data.preprocessing import LUMA
 from core.data.quality import find_corners
 from core.data.twins import PAIR_COLUMNS
 from core.errors import PictureError, StoreError
-from core.jobs import Report
+from core.jobs import Report, silent
+from core.turns import turn
 
 VERSION: Final = 1
 
@@ -85,11 +85,11 @@ def find_scenes(
         raise StoreError("There are no pictures to compare: the dataset has facts only. Get its pictures.")
     folder = _folder(here, cache_dir)
     result = folder / "scenes.parquet"
-    tell = report or (lambda *_, **__: None)
+    tell = report or silent
     try:
         if not result.exists():
             folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(folder / "lock"):
+            with turn(folder, tell):
                 if not result.exists():
                     _find(folder, here, tell, workers or os.cpu_count() or 1)
         return _sure(result, least_points)

@@ -11,16 +11,17 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final
 
 import numpy as np
-from filelock import FileLock
 
 from core.data.parallel import in_parallel
 from core.data.pictures import read_picture
 from core.data.preprocessing import cover
 from core.errors import PictureError, StoreError
+from core.turns import turn
 
 STORE_SIZE: Final = (225, 300)
 """Height and width of stored pictures, px: HAM10000's own 3:4."""
@@ -80,7 +81,7 @@ def open_store(
         if not (folder / "store.json").exists():
             folder.mkdir(parents=True, exist_ok=True)
             # Two trainers on one dataset: the second waits, and finds the store built.
-            with FileLock(folder / "lock"):
+            with turn(folder, partial(_say_waiting, progress, len(paths))):
                 if not (folder / "store.json").exists():
                     _build(folder, image_ids, paths, size, workers, progress)
     except OSError as problem:
@@ -101,6 +102,11 @@ def is_stored(
 ) -> bool:
     """Return whether `open_store` has nothing left to decode; raises StoreError when a picture is gone."""
     return (cache_dir / "stores" / _key(image_ids, paths, size) / "store.json").exists()
+
+
+def _say_waiting(progress: Progress | None, total: int, *_: object, **__: object) -> None:
+    if progress is not None:
+        progress(0, total)
 
 
 def _key(image_ids: Sequence[str], paths: Sequence[Path], size: tuple[int, int]) -> str:

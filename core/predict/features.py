@@ -19,21 +19,20 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from filelock import FileLock, Timeout
 
 from core.data.pictures import read_picture
 from core.data.preprocessing import Preprocessing
 from core.errors import BrokenCheckpoint, PictureError, StoreError, WeightsError
-from core.jobs import Report
+from core.jobs import Report, silent
 from core.models.catalog import MANIFEST_FILE
 from core.models.registry import MODELS
+from core.turns import turn
 
 BATCH: Final = 16
 IMAGENET_MODEL: Final = "efficientnet_lite0"
 _IMAGENET_SIZE: Final = 192
 _IMAGENET_STATISTICS: Final = (0.5, 0.5, 0.5)
 _HALF_MAX: Final = float(np.finfo(np.float16).max)
-_WAIT_S: Final = 0.5
 
 
 Look = Callable[[np.ndarray], np.ndarray]
@@ -184,7 +183,7 @@ def compute_features(
     try:
         if not (folder / "features.json").exists():
             folder.mkdir(parents=True, exist_ok=True)
-            with _locked(folder, report):
+            with turn(folder, report or silent):
                 if not (folder / "features.json").exists():
                     _compute(folder, image_ids, paths, extractor, report, batch)
     except OSError as problem:
@@ -213,27 +212,6 @@ def _folder(image_ids: list[str], paths: list[str], extractor: Extractor, cache_
             ) from problem
         digest.update(f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
     return cache_dir / "features" / digest.hexdigest()[:24]
-
-
-class _locked:  # noqa: N801 -- used as `with _locked(...)`
-    """Hold a folder's lock. While another process computes the same, wait, and stay open to a cancel."""
-
-    def __init__(self, folder: Path, report: Report | None) -> None:
-        self._lock = FileLock(folder / "lock")
-        self._report = report
-
-    def __enter__(self) -> None:
-        while True:
-            try:
-                self._lock.acquire(timeout=_WAIT_S)
-            except Timeout:
-                if self._report is not None:
-                    self._report(0, note="another process computes the same; waiting for it")
-            else:
-                return
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
 
 
 def _compute(
