@@ -20,6 +20,7 @@ from core.data.quality import ITA_BANDS, ITA_LIMITS, MEASURES, ita_band
 from core.data.splits import SPLITS, lesion_groups
 from core.labels import CODES, MALIGNANT
 from core.spreadsheet import to_csv
+from core.words import proportion
 
 State = Literal["fine", "look", "unknown"]
 
@@ -380,7 +381,7 @@ def _counted(number: int, thing: str) -> str:
 
 
 def _share(part: int, whole: int) -> str:
-    return f"{100 * part / whole:.1f} %" if whole else "n/a"
+    return proportion(part / whole if whole else float("nan"))
 
 
 def _cell(text: str) -> str:

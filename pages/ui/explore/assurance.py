@@ -67,7 +67,7 @@ def draw(explored: Explored) -> None:
         st.caption("Picture quality, skin tone and duplicates join in once the pictures were measured.")
         examined.draw_inspect(dataset)
     st.subheader("Who is in each part", anchor=False)
-    st.caption("Images, and lesions in brackets.")
+    st.caption(LEGEND)
     _draw_counts(assurance)
     _draw_downloads(assurance, dataset)
 
@@ -85,7 +85,6 @@ def _draw_counts(assurance: Assurance) -> None:
         with st.expander(title, icon=":material/table_rows:", expanded=column == "dx"):
             shown = table.rename(columns=lambda name: label_of("split", name))
             st.table(shown, alt=f"{title} in each part of the split")
-            st.caption(LEGEND)
             if column == "ita_band":
                 st.caption(ITA_LIMITS)
 

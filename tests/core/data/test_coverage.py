@@ -113,7 +113,7 @@ def test_unknown_facts_are_counted_and_many_ask_for_a_look(table, parts):
     table.loc[test[::4], "sex"] = None
     check = next(one for one in assure(table, parts).of("test") if one.topic == "sex")
     assert check.state == "look"
-    assert f"25.0 % of {len(test):,} images" in check.sentence
+    assert f"25.0\N{NO-BREAK SPACE}% of {len(test):,} images" in check.sentence
 
 
 def test_a_lesion_in_two_parts_is_a_sibling(table, parts):
@@ -204,4 +204,6 @@ def test_the_real_test_part_is_thin_in_the_rare_diagnoses_and_proven_where_malig
     labels = [check.sentence for check in found.of("test") if check.topic == "labels"]
     assert [sentence.split(":")[0] for sentence in labels][1:] == ["Dermatofibroma", "Vascular lesion"]
     assert states(found)["siblings"] == ["fine"]
-    assert "100.0 % of the 196 malignant images" in " ".join(check.sentence for check in found.of("test"))
+    assert "100\N{NO-BREAK SPACE}% of the 196 malignant images" in " ".join(
+        check.sentence for check in found.of("test")
+    )
