@@ -20,7 +20,7 @@ from PIL import Image, ImageDraw
 from core.data.counts import bundled_counts
 from core.data.facts import SEXES, SITES
 from core.data.parallel import in_parallel
-from core.data.writing import Progress, only_writer, save_picture
+from core.data.writing import Progress, note_begun, note_done, only_writer, save_picture, was_begun
 from core.errors import DataError
 from core.labels import BY_CODE, CODES, INDEX
 
@@ -442,7 +442,8 @@ def make_dataset(
     Pictures lie in two folders, beside a HAM10000_metadata.csv.
     """
     shots = [shot for kind in CODES for shot in _shots(kind, images_per_class, seed)]
-    return _write_dataset(folder, shots, size_px, workers=1, progress=None)
+    _write_dataset(folder, shots, size_px, workers=1, progress=None)
+    return folder
 
 
 def draw_dataset(
@@ -463,13 +464,28 @@ def draw_dataset(
     workers: processes; None is one a processor.
 
     Raises:
-        DataError: fewer images than diagnoses, or the folder cannot be written.
+        DataError: fewer images than diagnoses, or the folder cannot be written, holds something else or a set
+            of other options, or another command writes to it.
     """
     if images < len(CODES):
         raise DataError(f"{images} synthetic images are too few; expected {len(CODES)} or more.")
-    return _write_dataset(
-        folder, _proportional_shots(images, seed), size_px, workers=workers, progress=progress
-    )
+    work = {"command": "synthetic", "images": images, "seed": seed, "size": list(size_px)}
+    was_begun(folder, work)  # refused before anything is made
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with only_writer(folder):
+            if not was_begun(folder, work):
+                note_begun(folder, work)
+            _write_dataset(
+                folder, _proportional_shots(images, seed), size_px, workers=workers, progress=progress
+            )
+            note_done(folder, work, {"images": images})
+    except OSError as problem:
+        raise DataError(
+            f"{folder} could not be written ({problem.strerror or problem}). Free some disk space, or choose "
+            "another folder."
+        ) from problem
+    return folder
 
 
 def _write_dataset(
@@ -479,21 +495,13 @@ def _write_dataset(
     *,
     workers: int | None,
     progress: Progress | None,
-) -> Path:
+) -> None:
     parts = [folder / f"HAM10000_images_part_{number}" for number in (1, 2)]
+    for part in parts:
+        part.mkdir(parents=True, exist_ok=True)
     jobs = [(shot, parts[number % 2] / f"{shot.image_id}.jpg", size_px) for number, shot in enumerate(shots)]
-    try:
-        for part in parts:
-            part.mkdir(parents=True, exist_ok=True)
-        with only_writer(folder):
-            _draw_lacking(jobs, workers, progress)
-            _write_table(folder / "HAM10000_metadata.csv", shots)
-    except OSError as problem:
-        raise DataError(
-            f"{folder} could not be written ({problem.strerror or problem}). Free some disk space, or choose "
-            "another folder."
-        ) from problem
-    return folder
+    _draw_lacking(jobs, workers, progress)
+    _write_table(folder / "HAM10000_metadata.csv", shots)
 
 
 _Job: TypeAlias = tuple[_Shot, Path, tuple[int, int]]

@@ -86,6 +86,40 @@ def only_writer(folder: Path) -> Iterator[None]:
         lock.release()
 
 
+def was_begun(path: Path, work: Mapping[str, Any]) -> bool:
+    """Return whether this very work was begun in a folder before.
+
+    Raises:
+        DataError: the folder is a file, holds something else, or other work.
+    """
+    if path.exists() and not path.is_dir():
+        raise DataError(f"{path} is a file; choose a new or an empty folder.")
+    entries = path.iterdir() if path.exists() else ()
+    here = sorted(entry.name for entry in entries if entry.name != LOCK_NAME)
+    before = _read_json(path / PROVENANCE_NAME) or _read_json(path / UNFINISHED_NAME)
+    if before is None and here:
+        raise DataError(
+            f"{path} holds {here[0]!r} already ({len(here)} entries); choose a new or an empty folder."
+        )
+    if before is not None and before.get("work") != work:
+        raise DataError(
+            f"{path} was begun with other options ({_difference(before.get('work'), work)}); give the same "
+            "options to go on, or choose another folder."
+        )
+    return before is not None
+
+
+def note_begun(path: Path, work: Mapping[str, Any]) -> None:
+    """Write down what a folder will hold."""
+    _replace(path / UNFINISHED_NAME, _json({"work": work}).encode())
+
+
+def note_done(path: Path, work: Mapping[str, Any], result: Mapping[str, Any]) -> None:
+    """Write down what a folder holds, and what became of the work."""
+    _replace(path / PROVENANCE_NAME, _json({"work": work, "result": dict(result)}).encode())
+    (path / UNFINISHED_NAME).unlink(missing_ok=True)
+
+
 class OutputFolder:
     """A dataset folder on its way; within `with`, it is ours alone.
 
@@ -112,7 +146,7 @@ class OutputFolder:
 
     def __enter__(self) -> Self:
         try:
-            self._look()
+            was_begun(self.path, self._work)
             if self.finished is None:
                 self.path.mkdir(parents=True, exist_ok=True)
                 self._held.enter_context(only_writer(self.path))
@@ -134,31 +168,12 @@ class OutputFolder:
         stored = _read_json(self.path / PROVENANCE_NAME)
         return stored.get("result") if stored is not None else None
 
-    def _look(self) -> bool:
-        """Return whether this work was begun here before; refuse what is not ours."""
-        if self.path.exists() and not self.path.is_dir():
-            raise DataError(f"{self.path} is a file; choose a new or an empty folder.")
-        entries = self.path.iterdir() if self.path.exists() else ()
-        here = sorted(entry.name for entry in entries if entry.name != LOCK_NAME)
-        before = _read_json(self.path / PROVENANCE_NAME) or _read_json(self.path / UNFINISHED_NAME)
-        if before is None and here:
-            raise DataError(
-                f"{self.path} holds {here[0]!r} already ({len(here)} entries); "
-                "choose a new or an empty folder."
-            )
-        if before is not None and before.get("work") != self._work:
-            raise DataError(
-                f"{self.path} was begun with other options ({_difference(before.get('work'), self._work)}); "
-                "give the same options to go on, or choose another folder."
-            )
-        return before is not None
-
     def _begin(self) -> None:
         # Looked at again: until it was ours, another command may have begun here.
-        begun = self._look()
+        begun = was_begun(self.path, self._work)
         self.images.mkdir(exist_ok=True)
         if not begun:
-            self.write(UNFINISHED_NAME, _json({"work": self._work}))
+            note_begun(self.path, self._work)
 
     def write(self, name: str, text: str) -> None:
         """Write a small file of the folder in one rename."""
@@ -222,8 +237,10 @@ class OutputFolder:
         self.write(TABLE_NAME, columns.to_csv(index=False, lineterminator="\n"))
         for torn in self.images.glob("*.partial"):
             torn.unlink(missing_ok=True)  # of a process that was killed in the middle of a picture
-        self.write(PROVENANCE_NAME, _json({"work": self._work, "result": dict(result)}))
-        (self.path / UNFINISHED_NAME).unlink(missing_ok=True)
+        try:
+            note_done(self.path, self._work, result)
+        except OSError as problem:
+            raise _unwritable(self.path, problem) from problem
 
 
 def picture_names(table: pd.DataFrame, *, suffix: str | None = None) -> pd.Series:

@@ -1,5 +1,6 @@
 """Explore in a browser: click, filter, follow; by pointer, by keyboard, by link, on a phone."""
 
+import json
 import re
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -9,6 +10,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from core.data.synthetic import draw_dataset, make_dataset
+from core.data.writing import PROVENANCE_NAME, UNFINISHED_NAME
 from pages.ui.explore.datasets import SYNTHETIC_IMAGES, SYNTHETIC_SEED
 from tests.e2e.conftest import serve, settle
 from tests.e2e.test_frame import STREAMLITS_OWN
@@ -172,6 +174,9 @@ def test_a_set_is_drawn_on_request_and_explored(open_at, app_root, checkpoint, t
     begun = tmp_path / "synthetic" / f".{SYNTHETIC_IMAGES}-seed-{SYNTHETIC_SEED}"
     draw_dataset(begun, images=SYNTHETIC_IMAGES, seed=SYNTHETIC_SEED, size_px=(24, 32), workers=1)
     (begun / "HAM10000_metadata.csv").unlink()
+    asked = (begun / PROVENANCE_NAME).rename(begun / UNFINISHED_NAME)
+    work = {"command": "synthetic", "images": SYNTHETIC_IMAGES, "seed": SYNTHETIC_SEED, "size": [225, 300]}
+    asked.write_text(json.dumps({"work": work}))
     for picture in sorted(begun.rglob("*.jpg"))[::25]:
         picture.unlink()
     with serve(app_root, LESIONLENS_CHECKPOINT=checkpoint, LESIONLENS_CACHE=str(tmp_path)) as address:

@@ -18,6 +18,11 @@ from core.labels import CODES, MALIGNANT
 SMALL = (90, 120)
 
 
+def content(folder):
+    """What the files of a folder hold, by name."""
+    return {path.name: path.read_bytes() for path in sorted(folder.rglob("*.*")) if path.is_file()}
+
+
 def test_every_diagnosis_can_be_drawn():
     assert tuple(PAINTERS) == CODES
 
@@ -141,9 +146,6 @@ def test_a_proportional_set_has_ham10000s_shares_and_facts(tmp_path):
 
 
 def test_a_proportional_set_is_the_same_in_any_number_of_processes_and_goes_on(tmp_path):
-    def content(folder):
-        return {path.name: path.read_bytes() for path in sorted(folder.rglob("*.*")) if path.is_file()}
-
     first = draw_dataset(tmp_path / "a", images=60, seed=2, size_px=(18, 24), workers=1)
     second = draw_dataset(tmp_path / "b", images=60, seed=2, size_px=(18, 24), workers=2)
     assert content(first) == content(second)
@@ -191,3 +193,19 @@ def test_every_diagnosis_is_there_however_few_are_asked_and_fewer_are_refused(tm
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match="could not be written"):
         draw_dataset(tmp_path / "file" / "out", images=7, seed=0)
+
+
+@pytest.mark.parametrize("other", [{"seed": 3}, {"images": 8}, {"size_px": (24, 32)}])
+def test_another_set_is_not_drawn_into_the_pictures_of_this_one(tmp_path, other):
+    asked = {"images": 7, "seed": 2, "size_px": (18, 24), "workers": 1}
+    before = content(draw_dataset(tmp_path / "set", **asked))
+    with pytest.raises(DataError, match="was begun with other options"):
+        draw_dataset(tmp_path / "set", **(asked | other))
+    assert content(draw_dataset(tmp_path / "set", **asked)) == before
+
+
+def test_a_folder_that_holds_something_else_is_not_drawn_into(tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(DataError, match=r"holds 'thesis\.txt' already"):
+        draw_dataset(tmp_path, images=7, seed=0)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
