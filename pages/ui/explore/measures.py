@@ -193,10 +193,10 @@ def _draw_end(explored: Explored, measure: Measure, chosen: pd.Series) -> list[s
             # Pictures that have nothing of it are no high end.
             count = min(count, int((chosen > chosen.min()).sum()))
         st.button(
-            f"Filter to these {count:,}",
+            f"Filter to the outermost {count:,}",
             icon=":material/filter_alt:",
             key="explore_end_filter",
-            help="At most the outermost 5 % of the chosen pictures, and 500; every other view follows.",
+            help="At most 5 % of the chosen pictures, and 500; every other view follows.",
             on_click=_filter_to,
             args=(tail.index[:count].tolist(),),
         )
