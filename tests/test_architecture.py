@@ -199,6 +199,12 @@ def test_a_module_never_unpickles(file):
     assert [f"{file}:{line}: {words}" for line, words in found] == []
 
 
+@pytest.mark.parametrize("file", [file for file in MODULES if file.startswith("pages/")])
+def test_a_page_saves_tables_only_by_the_writer_that_guards_them(file):
+    # A table's own method would write what a spreadsheet runs as a formula.
+    assert re.findall(r"\w\.to_csv\(", MODULES[file].read_text(encoding="utf-8")) == []
+
+
 @pytest.mark.parametrize("file", MODULES)
 def test_a_module_opens_with_its_purpose(file):
     assert ast.get_docstring(ast.parse(MODULES[file].read_text(encoding="utf-8"))), f"{file} has no docstring"
