@@ -288,6 +288,22 @@ def test_twins_that_differ_are_refused_by_name(get_it, tmp_path):
     assert "Keep the right one" in message
 
 
+def test_a_file_that_cannot_be_read_is_not_taken_for_a_full_disk(get_it, tmp_path, root):
+    folder = make_folder(tmp_path / "stick")
+    gone = folder / "HAM10000_images_part_1" / next(iter(PICTURES))
+
+    def pull_out(done, _total=None, *, note="", **_):
+        if note == "Taking over stick" and not done:
+            gone.unlink()
+
+    message = refusal(get_it, "folder", str(folder), report=pull_out)
+    assert (
+        message
+        == f"{gone} cannot be read: No such file or directory. Check that it is there, and its permissions."
+    )
+    assert find_all(root) == ()
+
+
 def test_a_folder_needs_room_for_its_copy(get_it, tmp_path):
     folder = make_folder(tmp_path / "stick")
     assert "LESIONLENS_CACHE" in refusal(get_it, "folder", str(folder), means={"room": lambda _: 1000})

@@ -125,7 +125,9 @@ def _readable(path: Path) -> BinaryIO:
         return path.open("rb")
     except OSError as problem:
         # Not to be taken for a disk that cannot be written.
-        raise GettingError(f"{path} cannot be read: {problem.strerror}. Check its permissions.") from problem
+        raise GettingError(
+            f"{path} cannot be read: {problem.strerror}. Check that it is there, and its permissions."
+        ) from problem
 
 
 def left_out_words(origin: str, reason: str, names: Sequence[str]) -> str:
