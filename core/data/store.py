@@ -30,7 +30,7 @@ _CHUNK: Final = 64
 _RESERVED_AT_ONCE: Final = 2**22
 
 Progress = Callable[[int, int], None]
-"""Called with (done, total)."""
+"""Called with (done, total), while another process builds the same with 0; it may raise to stop."""
 
 
 @dataclass(frozen=True)

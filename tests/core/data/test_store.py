@@ -188,7 +188,8 @@ def test_two_builders_at_once_build_once(pictures, tmp_path):
     slow = {"progress": lambda done, _: (time.sleep(0.1), decoded.append(done))}
     with ThreadPoolExecutor(2) as pool:
         stores = list(pool.map(lambda _: store_of(pictures, tmp_path, **slow), range(2)))
-    assert decoded == [64, 128, 150]
+    # 0 is what the other one tells while it waits.
+    assert [done for done in decoded if done] == [64, 128, 150]
     assert np.array_equal(stores[0].pixels, stores[1].pixels)
 
 
