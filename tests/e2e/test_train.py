@@ -38,6 +38,11 @@ def row(page: Page, name: str):
     return page.get_by_role("button", name=re.compile(f"^{re.escape(name)}, "))
 
 
+def button(page: Page, name: str):
+    """A button of the page; Streamlit's own bar has a "Stop" too."""
+    return page.get_by_test_id("stMainBlockContainer").get_by_role("button", name=name, exact=True)
+
+
 def badge(page: Page, words: str):
     return page.get_by_test_id("stMainBlockContainer").get_by_text(words, exact=True)
 
@@ -61,6 +66,25 @@ def wait_for_step(page: Page, least: int) -> None:
     )
 
 
+def start(page: Page, name: str) -> None:
+    """Start a small run that takes long, through the form."""
+    page.get_by_role("button", name="New run").click()
+    page.wait_for_url("**new=yes**")
+    page.get_by_text("What will happen on this machine").wait_for()
+    page.get_by_text("The settings that matter").click()
+    for label, value in (("Epochs", "900"), ("Picture size, px", "32")):
+        field = page.get_by_role("spinbutton", name=label)
+        field.fill(value)
+        field.press("Enter")
+        page.get_by_text(re.compile(f"differs from the recipe in .*={value}")).wait_for()
+    field = page.get_by_role("textbox", name="Name")
+    field.fill(name)
+    field.press("Enter")
+    settle(page)
+    page.get_by_role("button", name="Start training").click()
+    page.wait_for_url(f"**run={name}**")
+
+
 def test_a_run_is_started_watched_stopped_and_resumed_and_another_replayed(
     open_at, app_root, checkpoint, folder, tmp_path
 ):
@@ -74,36 +98,22 @@ def test_a_run_is_started_watched_stopped_and_resumed_and_another_replayed(
     }
     with serve(app_root, **environment) as address:
         page = open_at(f"{address}/train")
-        page.get_by_role("button", name="New run").click()
-        page.wait_for_url("**new=yes**")
-        page.get_by_text("What will happen on this machine").wait_for()
-        page.get_by_text("The settings that matter").click()
-        for label, value in (("Epochs", "900"), ("Picture size, px", "32")):
-            field = page.get_by_role("spinbutton", name=label)
-            field.fill(value)
-            field.press("Enter")
-            page.get_by_text(re.compile(f"differs from the recipe in .*={value}")).wait_for()
-        name = page.get_by_role("textbox", name="Name")
-        name.fill("journey")
-        name.press("Enter")
-        settle(page)
-        page.get_by_role("button", name="Start training").click()
-        page.wait_for_url("**run=journey**")
+        start(page, "journey")
         try:
             wait_for_step(page, 1)
             wait_for_step(page, step(page) + 1)
-            page.get_by_role("button", name="Stop", exact=True).click()
+            button(page, "Stop").click()
             expect(badge(page, "stopped").first).to_be_visible(timeout=START_MS)
             settle(page)
             stopped_at = step(page)
 
-            page.get_by_role("button", name="Resume", exact=True).click()
+            button(page, "Resume").click()
             expect(badge(page, "running").first).to_be_visible(timeout=START_MS)
             wait_for_step(page, stopped_at + 1)
         finally:
             run = RunFolder(runs / "journey")
             if run.path.exists() and run.status().observed() == "running":
-                control_stop(run)
+                control.stop(run)
         expect(badge(page, "stopped").first).to_be_visible(timeout=START_MS)
 
         row(page, "lesionlens-lite0").click()
@@ -120,11 +130,6 @@ def test_a_run_is_started_watched_stopped_and_resumed_and_another_replayed(
         page.wait_for_url("**with=journey**")
         page.get_by_role("heading", name="What differs").wait_for()
         assert page.get_by_test_id("stException").count() == 0
-
-
-def control_stop(run: RunFolder) -> None:
-    """Stop a run as the page does, from here."""
-    control.stop(run)
 
 
 def test_curves_are_read_and_zoomed_by_keyboard_and_keep_their_zoom(open_at, server):
