@@ -45,6 +45,10 @@ class Report(Protocol):
         """Tell the progress."""
 
 
+def silent(done: float, total: float | None = None, *, unit: str = "", note: str = "") -> None:
+    """Report to nobody, and never stop."""
+
+
 class Job(Generic[T]):
     """One piece of work in a thread of its own."""
 

@@ -156,6 +156,19 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f}{NBSP}%"
 
 
+def proportion(share: float, *, digits: int = 1) -> str:
+    """Return a counted share as a percentage: none and all are said as such, which no probability ever is."""
+    if share in (0, 1):
+        return f"{100 * share:.0f}{NBSP}%"
+    return f"{100 * share:.{digits}f}{NBSP}%" if 0.001 <= share <= 0.999 else percent(share)
+
+
+def minutes(seconds: float) -> str:
+    """Return about how long something takes, in words."""
+    whole = seconds / 60
+    return f"{whole:.0f} minutes" if whole >= 2 else "a minute" if whole > 0.5 else "half a minute"
+
+
 def risk(malignancy: float, threshold: float, above: bool, reader: Reader) -> Statement:
     """Say how a malignancy probability stands against its threshold."""
     numbers = f"Malignancy probability {percent(malignancy)}, threshold {percent(threshold)}."
@@ -202,7 +215,8 @@ def operating_point(
             f"{specificity.n - _count(specificity)} of {specificity.n} benign ones."
         )
     return (
-        f"Chosen on validation data for sensitivity {_rate(point.target_sensitivity)}. On the test split: "
+        f"Chosen on validation data for {point.aim or f'sensitivity {_rate(point.target_sensitivity)}'}. "
+        f"On the test split: "
         f"sensitivity {_with_interval(sensitivity)}, specificity {_with_interval(specificity)}."
     )
 

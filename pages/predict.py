@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core import words
-from pages.ui import answers, checkpoints, details, frame, inputs
+from pages.ui import answers, checkpoints, details, frame, inputs, points
 
 reader = frame.page("Predict")
 
@@ -22,10 +22,11 @@ with answering:
     if asked is None:
         st.info("Bring a picture to get an answer.", icon=":material/add_photo_alternate:")
         st.stop()
+    checkpoints.say_place(chosen, asked)
     checkpoint = checkpoints.load(chosen)
     if checkpoint is None:
         st.stop()
-    prediction = checkpoints.ask(checkpoint, asked, facts)
+    prediction = points.at_address(checkpoints.ask(checkpoint, asked, facts))
     if not prediction.unknown.known:
         answers.draw_refusal(prediction, reader)
     else:

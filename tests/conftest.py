@@ -3,7 +3,8 @@
 Two kinds of tests need something that not every machine has: `real_data` (HAM10000 itself) and `browser`
 (Chromium). Without it they are left out of the run, and the run names them at its end. A test is of such a
 kind when it bears the marker or asks for the kind's fixture, `ham10000_folder` or `chromium_path`.
-LESIONLENS_REQUIRE=real_data,browser turns what was left out, or did not run, into a failure.
+LESIONLENS_REQUIRE=real_data,browser turns what was left out, or did not run, into a failure. `pytest -n 2`
+shares the tests among two processes; what each of them left out and ran is told to the one that sums up.
 """
 
 import os
@@ -12,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -79,6 +81,16 @@ class Kind:
     left_out: int = 0
     selected: set[str] = field(default_factory=set)
     ran: set[str] = field(default_factory=set)
+
+    def told(self) -> dict[str, object]:
+        """Return what became of this kind's tests as plain data, which can go from process to process."""
+        return {"left_out": self.left_out, "selected": sorted(self.selected), "ran": sorted(self.ran)}
+
+    def add(self, told: dict[str, Any]) -> None:
+        """Take in what another process told: each selected all tests and ran its share of them."""
+        self.left_out = told["left_out"]
+        self.selected |= set(told["selected"])
+        self.ran |= set(told["ran"])
 
     def complaint(self) -> str | None:
         """Return why a run that requires this kind has failed; None when it has not."""
@@ -161,9 +173,19 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
             kind.ran.add(report.nodeid)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Take in what a process of pytest-xdist left out and ran; one that crashed tells nothing."""
+    for kind, told in zip(KINDS, getattr(node, "workeroutput", {}).get("kinds", ()), strict=False):
+        kind.add(told)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fail the run when a required kind did not run in full."""
+    """Fail the run when a required kind did not run in full; only the process that sums up can tell."""
+    if (told := getattr(session.config, "workeroutput", None)) is not None:
+        told["kinds"] = [kind.told() for kind in KINDS]
+        return
     collected_only = session.config.option.collectonly
     if not collected_only and any(kind.complaint() for kind in KINDS):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

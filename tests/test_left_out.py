@@ -49,23 +49,28 @@ def run_suite(tmp_path):
         }
         command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options]
         done = subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=60
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=300
         )
         return done.returncode, done.stdout + done.stderr
 
     return run
 
 
-def test_a_plain_run_passes_and_names_what_it_left_out(run_suite):
-    status, output = run_suite()
+ALONE_AND_SHARED = pytest.mark.parametrize("processes", [(), ("-n", "2")], ids=["alone", "shared"])
+
+
+@ALONE_AND_SHARED
+def test_a_plain_run_passes_and_names_what_it_left_out(run_suite, processes):
+    status, output = run_suite(*processes)
     assert status == 0, output
-    assert "1 passed, 3 deselected" in output
+    assert "1 passed" in output
     assert "Left out: 2 real-data tests (set LESIONLENS_TEST_DATA" in output
     assert "1 browser test (install chromium" in output
 
 
-def test_a_run_with_everything_leaves_nothing_out(run_suite):
-    status, output = run_suite(data="data", chromium="chromium", require="real_data,browser")
+@ALONE_AND_SHARED
+def test_a_run_with_everything_leaves_nothing_out(run_suite, processes):
+    status, output = run_suite(*processes, data="data", chromium="chromium", require="real_data,browser")
     assert status == 0, output
     assert "4 passed" in output
     assert "Left out" not in output
@@ -78,14 +83,16 @@ def test_a_required_kind_without_its_means_fails_the_run(run_suite, kind):
     assert f"LESIONLENS_REQUIRE names {kind}" in output
 
 
-def test_a_required_kind_of_which_nothing_was_selected_fails_the_run(run_suite):
-    status, output = run_suite("-k", "plain", data="data", require="real_data")
+@ALONE_AND_SHARED
+def test_a_required_kind_of_which_nothing_was_selected_fails_the_run(run_suite, processes):
+    status, output = run_suite(*processes, "-k", "plain", data="data", require="real_data")
     assert status != 0
     assert "no real-data test was selected" in output
 
 
-def test_a_required_kind_that_was_skipped_fails_the_run(run_suite):
-    status, output = run_suite(suite=SKIPPING, data="data", require="real_data")
+@ALONE_AND_SHARED
+def test_a_required_kind_that_was_skipped_fails_the_run(run_suite, processes):
+    status, output = run_suite(*processes, suite=SKIPPING, data="data", require="real_data")
     assert status != 0
     assert "these did not run: tests/test_suite.py::test_skips" in output
 

@@ -71,7 +71,7 @@ def get_dataset(  # noqa: PLR0913, PLR0917 -- a command has as many options as i
     )
     root = out or settings().cache_dir / "datasets"
     here = None if again else find(root, name or chosen.folder(order))
-    accepted = here is not None or accept or _ask_licence(chosen)
+    accepted = here is not None or accept or _ask_licence(chosen, order)
     with Bar() as bar:
         means = Means(root, bar, Line(silence, mirror))
         got = get(chosen, order, means, accepted=accepted, name=name, again=again)
@@ -87,15 +87,16 @@ def _print_sources() -> None:
         typer.echo(f"{source.name:10} {source.title}. {source.about}{room}")
 
 
-def _ask_licence(source: Source) -> bool:
+def _ask_licence(source: Source, order: Order) -> bool:
     """Show the licence and ask whether it is accepted."""
-    if source.licence is None:
+    licence = source.licence_of(order)
+    if licence is None:
         typer.echo("What comes may be used as its giver says: read the licence where the data is from.")
     else:
-        licence = source.licence
-        typer.echo(
-            f"Licence: {licence.name}, {licence.address}\n{licence.about}\n{licence.credit}\n{licence.cite}"
-        )
+        for terms in (licence, licence.other):
+            if terms is not None:
+                typer.echo(f"Licence: {terms.name}, {terms.address}\n{terms.about}")
+        typer.echo(f"{licence.credit}\n{licence.cite}")
     if not sys.stdin.isatty():
         raise GettingError("Nobody is there to accept the licence; say --accept-licence.")
     return typer.confirm("Do you accept it?")

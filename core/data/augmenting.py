@@ -284,35 +284,35 @@ def augment_dataset(
         "seed": asked.seed,
         "size": None if asked.size is None else str(asked.size),
     }
-    folder = OutputFolder(out, work=work, inputs=[source])
-    if (done := folder.finished) is not None:
-        return Augmented(**(done | {"unreadable": tuple(done["unreadable"])}))
-    whole = _with_copies(table, plan)
-    suffix = None if asked.size is None else ".jpg"
-    names = picture_names(whole, suffix=suffix).where(whole["image_path"].notna())
-    tasks = _tasks(whole, names, plan, asked.size)
-    failures = folder.write_pictures(tasks, workers=workers, progress=progress)
-    kept, unreadable = without_broken(whole, names, failures)
-    # A copy is nothing without its picture.
-    gone = kept["image_id"].isin(plan.copies["image_id"]) & kept["image_path"].isna()
-    unreadable = tuple(
-        reason for reason in unreadable if reason.partition(":")[0] not in set(kept["image_id"][gone])
-    )
-    kept = kept[~gone].reset_index(drop=True)
-    after = Split.of(kept, seed=asked.split_seed)
-    result = Augmented(
-        images=len(kept),
-        copies=int(originals_of(kept).notna().sum()),
-        before=plan.before,
-        after=_training_counts(kept, after),
-        skipped=plan.skipped,
-        unreadable=unreadable,
-        split_hash=after.hash,
-        left_out=table.attrs.get("left_out", {}),
-    )
-    after.save(folder.path / SPLIT_NAME)
-    folder.finish(kept, extra=_provenance(kept, plan), result=asdict(result))
-    return result
+    with OutputFolder(out, work=work, inputs=[source]) as folder:
+        if (done := folder.finished) is not None:
+            return Augmented(**(done | {"unreadable": tuple(done["unreadable"])}))
+        whole = _with_copies(table, plan)
+        suffix = None if asked.size is None else ".jpg"
+        names = picture_names(whole, suffix=suffix).where(whole["image_path"].notna())
+        tasks = _tasks(whole, names, plan, asked.size)
+        failures = folder.write_pictures(tasks, workers=workers, progress=progress)
+        kept, unreadable = without_broken(whole, names, failures)
+        # A copy is nothing without its picture.
+        gone = kept["image_id"].isin(plan.copies["image_id"]) & kept["image_path"].isna()
+        unreadable = tuple(
+            reason for reason in unreadable if reason.partition(":")[0] not in set(kept["image_id"][gone])
+        )
+        kept = kept[~gone].reset_index(drop=True)
+        after = Split.of(kept, seed=asked.split_seed)
+        result = Augmented(
+            images=len(kept),
+            copies=int(originals_of(kept).notna().sum()),
+            before=plan.before,
+            after=_training_counts(kept, after),
+            skipped=plan.skipped,
+            unreadable=unreadable,
+            split_hash=after.hash,
+            left_out=table.attrs.get("left_out", {}),
+        )
+        after.save(folder.path / SPLIT_NAME)
+        folder.finish(kept, extra=_provenance(kept, plan), result=asdict(result))
+        return result
 
 
 def _with_copies(table: pd.DataFrame, plan: Plan) -> pd.DataFrame:

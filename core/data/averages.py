@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ import pandas as pd
 from core.data.pictures import read_picture
 from core.data.preprocessing import cover
 from core.errors import PictureError
+from core.jobs import Report
 from core.labels import CODES
 
 SIZE: Final = (90, 120)
@@ -19,13 +20,6 @@ SIZE: Final = (90, 120)
 
 _THREADS: Final = 2
 _BATCH: Final = 64
-
-
-class Report(Protocol):
-    """Called with the progress; it may raise to stop (`core.jobs.Report`)."""
-
-    def __call__(self, done: float, total: float | None = None, *, unit: str = "", note: str = "") -> None:
-        """Tell the progress."""
 
 
 @dataclass(frozen=True)

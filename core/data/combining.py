@@ -13,7 +13,7 @@ from core.data.writing import (
     picture_names,
     without_broken,
 )
-from core.files import sha256
+from core.files import same_content
 
 
 @dataclass(frozen=True)
@@ -66,32 +66,30 @@ def combine(
     """
     listing = list_folder(source)
     table = read_dataset(source, layout).sort_values("image_id", ignore_index=True)
-    folder = OutputFolder(
-        out,
-        work={"command": "combine", "source": str(source.resolve()), "data": fingerprint(table)},
-        inputs=[source],
-    )
-    if (done := folder.finished) is not None:
-        return Combined(**(done | {key: tuple(done[key]) for key in ("different_twins", "unreadable")}))
-    names = picture_names(table)
-    has = names.notna()
-    tasks = [
-        Task(Path(path), name) for path, name in zip(table.loc[has, "image_path"], names[has], strict=True)
-    ]
-    failures = folder.write_pictures(tasks, workers=workers, progress=progress)
-    kept, unreadable = without_broken(table, names, failures)
-    twins, different = _twins(listing)
-    result = Combined(
-        images=len(kept),
-        twins=twins,
-        different_twins=different,
-        without_picture=int(kept["image_path"].isna().sum()),
-        strangers=len(set(listing.pictures) - set(table["image_id"].str.casefold())),
-        unreadable=unreadable,
-        left_out=table.attrs.get("left_out", {}),
-    )
-    folder.finish(kept, result=asdict(result))
-    return result
+    work = {"command": "combine", "source": str(source.resolve()), "data": fingerprint(table)}
+    with OutputFolder(out, work=work, inputs=[source]) as folder:
+        if (done := folder.finished) is not None:
+            return Combined(**(done | {key: tuple(done[key]) for key in ("different_twins", "unreadable")}))
+        names = picture_names(table)
+        has = names.notna()
+        tasks = [
+            Task(Path(path), name)
+            for path, name in zip(table.loc[has, "image_path"], names[has], strict=True)
+        ]
+        failures = folder.write_pictures(tasks, workers=workers, progress=progress)
+        kept, unreadable = without_broken(table, names, failures)
+        twins, different = _twins(listing)
+        result = Combined(
+            images=len(kept),
+            twins=twins,
+            different_twins=different,
+            without_picture=int(kept["image_path"].isna().sum()),
+            strangers=len(set(listing.pictures) - set(table["image_id"].str.casefold())),
+            unreadable=unreadable,
+            left_out=table.attrs.get("left_out", {}),
+        )
+        folder.finish(kept, result=asdict(result))
+        return result
 
 
 def _twins(listing: Listing) -> tuple[int, tuple[str, ...]]:
@@ -99,13 +97,6 @@ def _twins(listing: Listing) -> tuple[int, tuple[str, ...]]:
     different = [
         str(path.relative_to(listing.root))
         for path in listing.same_stem
-        if not _same_content(path, listing.pictures[path.stem.casefold()])
+        if not same_content(path, listing.pictures[path.stem.casefold()])
     ]
     return len(listing.same_stem) - len(different), tuple(different)
-
-
-def _same_content(first: Path, second: Path) -> bool:
-    try:
-        return first.stat().st_size == second.stat().st_size and sha256(first) == sha256(second)
-    except OSError:
-        return False

@@ -19,6 +19,7 @@ from core.data.facts import SEXES, SITES
 from core.data.quality import ITA_BANDS, ITA_LIMITS, MEASURES, ita_band
 from core.data.splits import SPLITS, lesion_groups
 from core.labels import CODES, MALIGNANT
+from core.spreadsheet import to_csv
 
 State = Literal["fine", "look", "unknown"]
 
@@ -27,6 +28,8 @@ FEW_LESIONS: Final = 10
 
 ENOUGH_LESIONS: Final = 30
 """Diagnoses with fewer lesions are named: the 95 % interval of a recall of 0.80 is wider than 0.29."""
+
+LEGEND: Final = "Each cell: images (lesions)."
 
 _MUCH_UNKNOWN: Final = 0.1
 _TAIL: Final = 5.0
@@ -82,10 +85,10 @@ class Assurance:
         """Return the checks of one part."""
         return tuple(check for check in self.checks if check.part == part)
 
-    def to_csv(self) -> str:
+    def to_csv(self) -> bytes:
         """Return all counts as CSV, the checks before them as lines that begin with #."""
-        lines = [f"# {check.part}, {check.topic}, {check.state}: {check.sentence}" for check in self.checks]
-        return "\n".join([*lines, self.counts.to_csv(index=False)])
+        notes = (f"{check.part}, {check.topic}, {check.state}: {check.sentence}" for check in self.checks)
+        return to_csv(self.counts, notes=notes)
 
     def to_markdown(self, *, title: str) -> str:
         """Return the report as Markdown: what was checked, then who is in each part."""
@@ -100,7 +103,7 @@ class Assurance:
             table = self.table(column)
             if table.empty:
                 continue
-            parts += ["", f"## {name}", "", "| | " + " | ".join(table.columns) + " |"]
+            parts += ["", f"## {name}", "", LEGEND, "", "| | " + " | ".join(table.columns) + " |"]
             parts += ["|---" * (1 + len(table.columns)) + "|"]
             parts += [
                 f"| {_cell(str(value))} | " + " | ".join(str(cell) for cell in row) + " |"

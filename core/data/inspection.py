@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,7 @@ from core.data.pictures import read_picture
 from core.data.quality import Measures, measure
 from core.data.twins import fingerprints
 from core.errors import PictureError, StoreError
+from core.jobs import Report
 
 VERSION: Final = 3
 """Raise it when a measure changes: what was measured before is then measured anew."""
@@ -31,13 +32,6 @@ VERSION: Final = 3
 _CHUNK: Final = 32
 MEASURED: Final = tuple(field.name for field in fields(Measures))
 TEXTS: Final = ("file_digest", "pixel_digest", "fingerprints", "problem")
-
-
-class Report(Protocol):
-    """Called often with the progress; it may raise to stop the look (`core.jobs.Report`)."""
-
-    def __call__(self, done: float, total: float | None = None, *, unit: str = "", note: str = "") -> None:
-        """Tell the progress."""
 
 
 def inspect_pictures(

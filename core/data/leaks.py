@@ -16,12 +16,12 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from core.data.inspection import Report
 from core.data.splits import lesion_groups, split_by_lesion
 from core.data.store import open_store
 from core.errors import SplitError
 from core.evaluate.intervals import Interval, lesion_bootstrap
 from core.evaluate.metrics import METRICS
+from core.jobs import Report
 from core.labels import CODES, INDEX
 
 TEST_SHARE: Final = 0.2

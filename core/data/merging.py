@@ -25,13 +25,13 @@ from core.data.writing import (
     without_broken,
 )
 from core.errors import MetadataError
-from core.files import sha256
+from core.files import same_content, same_files
 
 # Names that their givers use once in the world: the archive's pictures, HAM10000's and the archive's lesions.
 _WORLD_IMAGE: Final = re.compile(r"ISIC_\d{7}(_aug\d{2,})?", re.IGNORECASE)
 _WORLD_LESION: Final = re.compile(r"(HAM|IL)_\d{7}", re.IGNORECASE)
 
-SamePicture = Callable[[str, str], bool]
+SamePicture = Callable[[Path, Path], bool]
 """Whether two files hold the same picture."""
 
 
@@ -52,6 +52,8 @@ class Report:
     renamed: (dataset, image, its new id). renamed_lesions: (dataset, lesion, its new id).
     joined_lesions: (dataset, lesion, the lesion it is one with, by a picture they share).
     conflicts: (dataset, image, its diagnosis, the diagnosis its lesion has already); not taken.
+    twins: (dataset, image, dataset, image) of two ids with the same file. Both are taken, and their lesions
+        become one unless their diagnoses differ: then `disputed` has the two diagnoses too.
     """
 
     labels: dict[str, dict[str, tuple[str, int]]] = field(default_factory=dict)
@@ -63,6 +65,8 @@ class Report:
     renamed_lesions: list[tuple[str, str, str]] = field(default_factory=list)
     joined_lesions: list[tuple[str, str, str]] = field(default_factory=list)
     conflicts: list[tuple[str, str, str, str]] = field(default_factory=list)
+    twins: list[tuple[str, str, str, str]] = field(default_factory=list)
+    disputed: list[tuple[str, str, str, str, str, str]] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
@@ -96,6 +100,17 @@ class Report:
             "not taken, since their lesion has another diagnosis already",
             [f"{one} of {name} ({dx}, not {kept})" for name, one, dx, kept in self.conflicts],
         )
+        said += _some(
+            "taken though another id has the very same file",
+            [f"{one} of {name} (as {other} of {first})" for name, one, first, other in self.twins],
+        )
+        said += _some(
+            "with the very same file as another id and another diagnosis: look at them, one is wrong",
+            [
+                f"{one} of {name} ({dx}; {other} of {first}: {kept})"
+                for name, one, first, other, dx, kept in self.disputed
+            ],
+        )
         return said + [f"Unreadable: {reason}" for reason in self.unreadable]
 
     @classmethod
@@ -105,11 +120,13 @@ class Report:
             name: {word: tuple(one) for word, one in words.items()}
             for name, words in stored["labels"].items()
         }
-        lists = {
-            key: [tuple(one) for one in stored[key]]
-            for key in ("duplicates", "renamed", "renamed_lesions", "joined_lesions", "conflicts")
-        }
+        lists = {key: [tuple(one) for one in stored[key]] for key in _LISTS}
         return cls(**{**stored, "labels": labels, **lists})
+
+
+_LISTS: Final = (
+    "duplicates", "renamed", "renamed_lesions", "joined_lesions", "conflicts", "twins", "disputed",
+)  # fmt: skip
 
 
 def _some(what: str, cases: Sequence[str], shown: int = 5) -> list[str]:
@@ -150,6 +167,8 @@ def merge_tables(
       same; the first is kept and their lesions become one. Else the later image is renamed.
     - Lesions of one id are one when it is an id used once in the world (HAM_0000118, IL_1234567) or both come
       from the same source. Else the later lesion is renamed.
+    - Images of different ids with the same file are both taken and reported; their lesions become one where
+      their diagnoses agree.
     - A lesion that would have two diagnoses keeps the one that came first; the other rows are not taken.
 
     Raises:
@@ -166,7 +185,8 @@ def merge_tables(
             getattr(report, key)[part.name] = dict(part.table.attrs.get(key, {}))
     lesions = _Lesions()
     _join_by_name(parts, lesions)
-    rows = _distinct_pictures(parts, lesions, same_picture or same_file, report)
+    rows = _distinct_pictures(parts, lesions, same_picture or same_content, report)
+    _find_twins(rows, names, lesions, report)
     rows = _name_lesions(rows, names, lesions, report)
     rows = _one_diagnosis(rows, report)
     for name in names:
@@ -247,6 +267,23 @@ def _distinct_pictures(
     )
 
 
+def _find_twins(rows: pd.DataFrame, names: Sequence[str], lesions: _Lesions, report: Report) -> None:
+    """Note pictures of two ids with the same file; one lesion on two sides of a split would leak."""
+    here = rows[rows["image_path"].notna()]
+    columns = (here[name] for name in ("part", "original_image_id", "original_lesion_id", "dx"))
+    row_of = dict(zip(map(Path, here["image_path"]), zip(*columns, strict=True), strict=True))
+    for files in same_files(row_of):
+        first_part, first_image, first_lesion, first_dx = row_of[files[0]]
+        for file in files[1:]:
+            part, image, lesion, dx = row_of[file]
+            told = (names[part], image, names[first_part], first_image)
+            if dx == first_dx:
+                report.twins.append(told)
+                lesions.join((first_part, first_lesion), (part, lesion))
+            else:
+                report.disputed.append((*told, dx, first_dx))
+
+
 def _name_picture(
     dataset: str, part: int, image: str, taken: Mapping[str, object], called: Mapping[tuple[int, str], str]
 ) -> str:
@@ -263,16 +300,7 @@ def _name_picture(
 def _is_same(image: str, path: object, other: object, same_picture: SamePicture) -> bool:
     if _WORLD_IMAGE.fullmatch(image):
         return True
-    return isinstance(path, str) and isinstance(other, str) and same_picture(path, other)
-
-
-def same_file(first: str, second: str) -> bool:
-    """Return whether two files have the same bytes; False where one cannot be read."""
-    one, other = Path(first), Path(second)
-    try:
-        return one.stat().st_size == other.stat().st_size and sha256(one) == sha256(other)
-    except OSError:
-        return False
+    return isinstance(path, str) and isinstance(other, str) and same_picture(Path(path), Path(other))
 
 
 def _free(name: str, taken: Mapping[str, object]) -> str:
@@ -349,17 +377,18 @@ def merge_datasets(
         "data": {part.name: fingerprint(part.table) for part in parts},
         "labels": {name: dict(one) for name, one in (labels or {}).items()},
     }
-    folder = OutputFolder(out, work=work, inputs=[path for _, path in sources])
-    if (done := folder.finished) is not None:
-        return Report.from_json(done)
-    table, origin, report = merge_tables(parts)
-    files = picture_names(table)
-    has = files.notna()
-    tasks = [
-        Task(Path(path), name) for path, name in zip(table.loc[has, "image_path"], files[has], strict=True)
-    ]
-    failures = folder.write_pictures(tasks, workers=workers, progress=progress)
-    kept, unreadable = without_broken(table, files, failures)
-    report.unreadable.extend(unreadable)
-    folder.finish(kept, extra=origin, result=asdict(report))
-    return report
+    with OutputFolder(out, work=work, inputs=[path for _, path in sources]) as folder:
+        if (done := folder.finished) is not None:
+            return Report.from_json(done)
+        table, origin, report = merge_tables(parts)
+        files = picture_names(table)
+        has = files.notna()
+        tasks = [
+            Task(Path(path), name)
+            for path, name in zip(table.loc[has, "image_path"], files[has], strict=True)
+        ]
+        failures = folder.write_pictures(tasks, workers=workers, progress=progress)
+        kept, unreadable = without_broken(table, files, failures)
+        report.unreadable.extend(unreadable)
+        folder.finish(kept, extra=origin, result=asdict(report))
+        return report

@@ -12,7 +12,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from core.apart import compute_apart
 from core.errors import DataError
+from core.jobs import Report, silent
 
 _CHUNK: Final = 4096
 # What UMAP is given: more components carry noise and cost time.
@@ -42,6 +44,7 @@ class Projection:
     Attributes:
         title: what people call it.
         about: what its picture means and does not mean, in a sentence or two.
+        function: from features to places; the report may raise to stop it.
         slow: whether a page must not wait for it.
         package: the Python module it needs beyond the app's own; None if it needs none.
         install: what to install for it.
@@ -49,7 +52,7 @@ class Projection:
 
     title: str
     about: str
-    function: Callable[[np.ndarray], Projected]
+    function: Callable[[np.ndarray, Report], Projected]
     slow: bool = False
     package: str | None = None
     install: str = ""
@@ -60,7 +63,7 @@ class Projection:
         return self.package is None or find_spec(self.package) is not None
 
 
-def pca(features: np.ndarray) -> Projected:
+def pca(features: np.ndarray, report: Report = silent) -> Projected:
     """Return features (N, K) along their two main axes; rows with NaN stay without a place.
 
     An axis's sign is chosen so that its largest weight is positive: the same picture on every machine.
@@ -68,6 +71,7 @@ def pca(features: np.ndarray) -> Projected:
     Raises:
         DataError: fewer than three pictures have features.
     """
+    report(0)
     usable = _usable(features)
     mean, axes, shares = _main_axes(features, usable, 2)
     points = _along(features, usable, mean, axes)
@@ -76,31 +80,36 @@ def pca(features: np.ndarray) -> Projected:
     return Projected(_placed(points, usable), tuple(float(share) for share in shares), int(usable.sum()))
 
 
-def umap(features: np.ndarray) -> Projected:
+def umap(features: np.ndarray, report: Report = silent) -> Projected:
     """Return features (N, K) as UMAP arranges their 50 main components (McInnes, Healy and Melville, 2018).
 
+    It runs in a process of its own, so that what `report` raises ends it at once.
+
     Raises:
-        DataError: fewer than three pictures have features, or the package is not installed.
+        DataError: fewer than three pictures have features, the package is not installed, or it failed.
     """
     usable = _usable(features)
-    package = _package("umap", "umap-learn")
+    if not PROJECTIONS["umap"].is_here:
+        raise DataError("This map needs a package: pip install umap-learn, or choose PCA.")
     mean, axes, _ = _main_axes(features, usable, _UMAP_COMPONENTS)
     components = _along(features, usable, mean, axes)
-    neighbours = min(15, len(components) - 1)
-    # A seed makes it repeatable, which costs its second thread: said here, or it warns.
-    reducer = package.UMAP(n_neighbors=neighbours, min_dist=0.1, random_state=0, n_jobs=1, init="pca")
-    points = np.asarray(reducer.fit_transform(components), dtype=np.float32)
+    try:
+        points = compute_apart(f"{__name__}:arrange_by_umap", components, report=report)
+    except ChildProcessError as problem:
+        raise DataError(f"UMAP could not arrange the pictures ({problem}). Choose PCA.") from problem
     return Projected(_placed(points, usable), (), len(points))
 
 
-def _package(module: str, install: str) -> Any:  # noqa: ANN401 -- an optional package without types
-    try:
-        with warnings.catch_warnings():
-            # What it misses for parts of it that are not used here is nobody's business.
-            warnings.simplefilter("ignore", ImportWarning)
-            return import_module(module)
-    except ImportError as problem:
-        raise DataError(f"This map needs a package: pip install {install}, or choose PCA.") from problem
+def arrange_by_umap(components: np.ndarray) -> np.ndarray:
+    """Return where UMAP puts components (N, K): float32, shape (N, 2). It cannot be stopped."""
+    with warnings.catch_warnings():
+        # What it misses for parts of it that are not used here is nobody's business.
+        warnings.simplefilter("ignore", ImportWarning)
+        package: Any = import_module("umap")
+    neighbours = min(15, len(components) - 1)
+    # A seed makes it repeatable, which costs its second thread: said here, or it warns.
+    reducer = package.UMAP(n_neighbors=neighbours, min_dist=0.1, random_state=0, n_jobs=1, init="pca")
+    return np.asarray(reducer.fit_transform(components), dtype=np.float32)
 
 
 def _usable(features: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@
 
 import tomllib
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from core.data.augment import AugmentConfig
 from core.data.steps import Flip, Gray, Light, Normalising, Resizing, Rotation, Shear, Zoom
 from core.errors import RecipeError
 from core.settings import REPOSITORY
-from core.words import NBSP
+from core.words import proportion
 
 RECIPES_FOLDER: Final = REPOSITORY / "train" / "recipes"
 
@@ -114,8 +114,7 @@ def draw_steps(recipe: PictureRecipe, mean_std: Normalising, *, seed: int) -> di
     return drawn
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f}{NBSP}%"
+_percent: Final = partial(proportion, digits=0)
 
 
 def _gray(recipe: PictureRecipe) -> Drawn:

@@ -123,23 +123,23 @@ def resize_dataset(
         "size": str(size),
         "gray": gray,
     }
-    folder = OutputFolder(out, work=work, inputs=[source])
-    if (done := folder.finished) is not None:
-        return Resized(**(done | {"unreadable": tuple(done["unreadable"])}))
-    names = picture_names(table, suffix=".jpg").where(table["image_path"].notna())
-    has = names.notna()
-    change = partial(resized, size=size, gray=gray)
-    tasks = [
-        Task(Path(path), name, change)
-        for path, name in zip(table.loc[has, "image_path"], names[has], strict=True)
-    ]
-    failures = folder.write_pictures(tasks, workers=workers, progress=progress)
-    kept, unreadable = without_broken(table, names, failures)
-    result = Resized(
-        images=len(kept),
-        without_picture=int(kept["image_path"].isna().sum()),
-        unreadable=unreadable,
-        left_out=table.attrs.get("left_out", {}),
-    )
-    folder.finish(kept, result=asdict(result))
-    return result
+    with OutputFolder(out, work=work, inputs=[source]) as folder:
+        if (done := folder.finished) is not None:
+            return Resized(**(done | {"unreadable": tuple(done["unreadable"])}))
+        names = picture_names(table, suffix=".jpg").where(table["image_path"].notna())
+        has = names.notna()
+        change = partial(resized, size=size, gray=gray)
+        tasks = [
+            Task(Path(path), name, change)
+            for path, name in zip(table.loc[has, "image_path"], names[has], strict=True)
+        ]
+        failures = folder.write_pictures(tasks, workers=workers, progress=progress)
+        kept, unreadable = without_broken(table, names, failures)
+        result = Resized(
+            images=len(kept),
+            without_picture=int(kept["image_path"].isna().sum()),
+            unreadable=unreadable,
+            left_out=table.attrs.get("left_out", {}),
+        )
+        folder.finish(kept, result=asdict(result))
+        return result

@@ -18,12 +18,12 @@ import numpy as np
 import pandas as pd
 from filelock import FileLock
 
-from core.data.inspection import Report
 from core.data.pictures import downscaled, read_picture
 from core.data.preprocessing import LUMA
 from core.data.quality import find_corners
 from core.data.twins import PAIR_COLUMNS
 from core.errors import PictureError, StoreError
+from core.jobs import Report
 
 VERSION: Final = 1
 

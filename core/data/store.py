@@ -8,17 +8,16 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import BinaryIO, Final
 
 import numpy as np
 from filelock import FileLock
 
+from core.data.parallel import in_parallel
 from core.data.pictures import read_picture
 from core.data.preprocessing import cover
 from core.errors import PictureError, StoreError
@@ -140,7 +139,7 @@ def _build(
     ]
     finished = len(paths) - sum(len(job[1]) for job in jobs)
     with done_log.open("a", encoding="utf-8") as log:
-        for start, failures in _run(jobs, workers):
+        for start, failures in in_parallel(_decode_chunk, jobs, workers):
             named = {image_ids[start + offset]: reason for offset, reason in failures.items()}
             unreadable |= named
             # The line break first: it ends a line that a killed build left torn.
@@ -181,16 +180,6 @@ def _read_log(path: Path) -> tuple[set[int], dict[str, str]]:
 
 
 _Job = tuple[int, list[str], str, tuple[int, ...]]
-
-
-def _run(jobs: Sequence[_Job], workers: int | None) -> Iterable[tuple[int, dict[int, str]]]:
-    workers = workers or os.cpu_count() or 1
-    if workers == 1 or len(jobs) <= 1:
-        yield from map(_decode_chunk, jobs)
-        return
-    # Spawned, since forking a process that has torch's threads can deadlock.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(_decode_chunk, jobs)
 
 
 def _decode_chunk(job: _Job) -> tuple[int, dict[int, str]]:

@@ -15,7 +15,7 @@ import pandas as pd
 from core.data.facets import TITLES, UNKNOWN, Facet, Facets, label_of
 from core.data.selection import AGES, Selection
 from core.labels import CODES, INDEX, MALIGNANT
-from core.words import NBSP, NOT_AVAILABLE
+from core.words import NBSP, proportion
 
 Rows: TypeAlias = pd.DataFrame | Facets
 Unit = Literal["images", "lesions"]
@@ -187,7 +187,7 @@ def age_by_dx(rows: Rows, unit: Unit) -> Finding:
     years; low and high are the 5 % and 95 % quantiles; NaN where no age is known).
     """
     facets = Facets.of(rows)
-    dx, ages, lesions = _ages(facets, unit)
+    dx, ages, lesions = ages_of(facets, unit)
     groups = [ages[dx == index] for index in range(len(CODES))]
     counts = np.array([len(group) for group in groups])
     quantiles = [
@@ -211,7 +211,7 @@ def age_by_dx(rows: Rows, unit: Unit) -> Finding:
     return _finding(table, _age_sentence(means, counts, dx, ages, lesions, unit), n, unit)
 
 
-def _ages(facets: Facets, unit: Unit) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def ages_of(facets: Facets, unit: Unit) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return index of the diagnosis, age and lesion of each image, or lesion, whose age is known."""
     known = ~np.isnan(facets.ages)
     dx, ages, lesions = facets.columns["dx"].codes[known], facets.ages[known], facets.lesions[known]
@@ -575,15 +575,7 @@ def _finding(table: pd.DataFrame, sentence: str, n: int, unit: Unit) -> Finding:
 
 
 def _percent(part: float, whole: float) -> str:
-    """Return a share in percent that is rounded to nothing or all only where it is."""
-    if not whole:
-        return NOT_AVAILABLE
-    rounded = round(100 * part / whole, 1)
-    if rounded == 0 and part:
-        return f"under 0.1{NBSP}%"
-    if rounded == 100 and part != whole:
-        return f"over 99.9{NBSP}%"
-    return f"{rounded:g}{NBSP}%" if rounded in (0, 100) else f"{rounded:.1f}{NBSP}%"
+    return proportion(part / whole if whole else float("nan"))
 
 
 def _share(part: float, whole: float, unit: Unit | None = None) -> str:

@@ -10,9 +10,9 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from core.data.inspection import Report
 from core.data.splits import folds_by_lesion
 from core.errors import DataError
+from core.jobs import Report
 from core.labels import CODES, INDEX
 
 FOLDS: Final = 5

@@ -6,24 +6,28 @@ its entry in PAINTERS; the words in comments are dermoscopy's own.
 """
 
 import csv
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
+import cv2
 import numpy as np
 import pandas as pd
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw
 
 from core.data.counts import bundled_counts
 from core.data.facts import SEXES, SITES
-from core.data.writing import Progress, in_parallel, save_picture
+from core.data.parallel import in_parallel
+from core.data.writing import Progress, only_writer, save_picture
 from core.errors import DataError
 from core.labels import BY_CODE, CODES, INDEX
 
 # How fast red, green and blue fade per unit of depth; melanin looks brown, blood red to purple.
-MELANIN: Final = np.array([0.52, 0.88, 1.12], dtype=np.float32)
-BLOOD: Final = np.array([0.2, 1.05, 0.6], dtype=np.float32)
+MELANIN: Final = (0.52, 0.88, 1.12)
+BLOOD: Final = (0.2, 1.05, 0.6)
+ABSORPTION: Final = np.array([MELANIN, BLOOD], dtype=np.float32).T
 BLUE_VEIL: Final = (100, 106, 128)
 SLATE: Final = (78, 80, 102)
 SCALE: Final = (240, 226, 200)
@@ -31,6 +35,7 @@ MILKY: Final = (246, 228, 222)
 KERATIN: Final = (92, 62, 42)
 HAIR: Final = (38, 26, 22)
 _CHUNK: Final = 16
+_ANGLES: Final = 4096
 # Skin under a dermatoscope: rosy, peach, pale, warm, tan.
 SKINS: Final = ((231, 172, 172), (234, 180, 158), (222, 196, 196), (226, 184, 160), (208, 160, 132))
 
@@ -63,7 +68,7 @@ class Canvas:
         """Return smooth noise, mean 0 and deviation about 1; `cell` is its grain as a part of the side."""
         step = max(self.px(cell), 1.0)
         grid = (int(self.height / step) + 3, int(self.width / step) + 3)
-        coarse = Image.fromarray(self.rng.standard_normal(grid, dtype=np.float32))
+        coarse = self.rng.standard_normal(grid, dtype=np.float32)
         # Bicubic keeps about two thirds of the deviation of independent values.
         return _resized(coarse, (self.height, self.width)) * 1.5
 
@@ -85,39 +90,44 @@ class Canvas:
         )
         bend = _half(0.2 * self.noise(size * 1.3), shape)
         y, x = y + bend, x + _half(0.2 * self.noise(size * 1.3), shape)
-        row, column = np.clip(y.astype(np.intp), 1, rows - 2), np.clip(x.astype(np.intp), 1, columns - 2)
+        row, column = np.clip(y.astype(np.int32), 1, rows - 2), np.clip(x.astype(np.int32), 1, columns - 2)
+        here, (shift_y, shift_x, tones) = row * columns + column, jitter.reshape(3, -1)
+        y -= row
+        x -= column
         nearest = np.full(shape, 9.0, dtype=np.float32)
         second = nearest.copy()
         value = np.zeros(shape, dtype=np.float32)
         for down in (-1, 0, 1):
             for right in (-1, 0, 1):
-                there = (row + down, column + right)
-                across = (column + right + jitter[1][there] - x).astype(np.float32)
-                along = (row + down + jitter[0][there] - y).astype(np.float32)
+                there = here + (down * columns + right)
+                across, along = shift_x[there] + right - x, shift_y[there] + down - y
                 distance = across * across + along * along
                 closer = distance < nearest
-                second = np.where(closer, nearest, np.minimum(second, distance))
-                value = np.where(closer, jitter[2][there], value)
-                nearest = np.minimum(nearest, distance)
+                np.minimum(second, np.maximum(nearest, distance), out=second)
+                np.copyto(value, tones[there], where=closer)
+                np.minimum(nearest, distance, out=nearest)
         inside = np.clip((np.sqrt(second) - np.sqrt(nearest)) * 1.6, 0, 1)
         size_px = (self.height, self.width)
-        return _resized(Image.fromarray(inside), size_px), _resized(Image.fromarray(value), size_px)
+        return _resized(inside, size_px), _resized(value, size_px)
 
     def blob(self, radius: float, *, lobes: float, ragged: float, stretch: float = 1.25) -> np.ndarray:
         """Return a signed depth: 1 at the centre, 0 on the border, negative outside.
 
         lobes: how far the outline swings, as a part of the radius. ragged: the same for its small notches.
         """
-        turn = self.rng.uniform(0, np.pi)
-        along = self.x * np.cos(turn) + self.y * np.sin(turn)
-        across = self.y * np.cos(turn) - self.x * np.sin(turn)
-        root = np.sqrt(stretch)
+        turn = self.rng.uniform(0, math.pi)
+        cos, sin, root = math.cos(turn), math.sin(turn), math.sqrt(stretch)
+        along = self.x * cos + self.y * sin
+        across = self.y * cos - self.x * sin
         distance = np.hypot(along / root, across * root)
-        angle = np.arctan2(across, along)
-        outline = np.full_like(distance, radius)
+        # The outline is a function of the angle alone: it is worked out once for each of many angles.
+        angles = np.linspace(-math.pi, math.pi, _ANGLES + 1, dtype=np.float32)
+        swung = np.full_like(angles, radius)
         for waves in range(2, 7):
             swing = lobes * self.rng.normal(0, 1.4 / waves)
-            outline += radius * swing * np.cos(waves * angle + self.rng.uniform(0, 2 * np.pi))
+            swung += radius * swing * np.cos(waves * angles + self.rng.uniform(0, 2 * math.pi))
+        place = (np.arctan2(across, along) + math.pi) * (_ANGLES / (2 * math.pi))
+        outline = swung[place.astype(np.intp)]
         notches = ragged * (0.85 * self.noise(0.12) + 0.4 * self.noise(0.045))
         return (1 - distance / np.maximum(outline, 0.3 * radius) + notches).astype(np.float32)
 
@@ -145,11 +155,11 @@ class Canvas:
         layer = Image.new("L", (self.width, self.height))
         draw = ImageDraw.Draw(layer)
         for row, column in self._places(where, count):
-            path = self._walk((column, row), self.rng.uniform(0, 2 * np.pi), length, wander)
+            path = self._walk((column, row), self.rng.uniform(0, 2 * math.pi), length, wander)
             draw.line(path, fill=255, width=max(1, round(self.px(width))), joint="curve")
             for _ in range(branches):
                 start = path[int(self.rng.integers(1, len(path)))]
-                twig = self._walk(start, self.rng.uniform(0, 2 * np.pi), length / 2.5, wander)
+                twig = self._walk(start, self.rng.uniform(0, 2 * math.pi), length / 2.5, wander)
                 draw.line(twig, fill=200, width=max(1, round(self.px(width) / 2)))
         return _blurred(layer, 0.8)
 
@@ -172,15 +182,16 @@ class Canvas:
     ) -> list[tuple[float, float]]:
         x, y = start
         path = [start]
-        for turn in self.rng.normal(0, wander, size=7):
+        for turn in self.rng.normal(0, wander, size=7).tolist():
             heading += turn
-            x, y = x + self.px(length) / 7 * np.cos(heading), y + self.px(length) / 7 * np.sin(heading)
+            x, y = x + self.px(length) / 7 * math.cos(heading), y + self.px(length) / 7 * math.sin(heading)
             path.append((x, y))
         return path
 
 
-def _resized(image: Image.Image, size_px: tuple[int, int]) -> np.ndarray:
-    return np.asarray(image.resize((size_px[1], size_px[0]), Image.Resampling.BICUBIC), dtype=np.float32)
+def _resized(layer: np.ndarray, size_px: tuple[int, int]) -> np.ndarray:
+    """Return a float32 layer at a larger size, bicubic."""
+    return np.asarray(cv2.resize(layer, size_px[::-1], interpolation=cv2.INTER_CUBIC))
 
 
 def _half(layer: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -191,16 +202,24 @@ def _half(layer: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def _blurred(layer: Image.Image, radius_px: float) -> np.ndarray:
-    return np.asarray(layer.filter(ImageFilter.GaussianBlur(radius_px)), dtype=np.float32) / 255
+    return _soft(np.asarray(layer, dtype=np.float32) / 255, radius_px)
+
+
+def _soft(layer: np.ndarray, radius_px: float) -> np.ndarray:
+    """Return a float32 layer under a Gaussian of this deviation."""
+    # Beyond three deviations nothing is left that 256 levels could show.
+    width = 2 * math.ceil(3 * radius_px) + 1
+    return np.asarray(cv2.GaussianBlur(layer, (width, width), radius_px, borderType=cv2.BORDER_REPLICATE))
 
 
 def _step(depth: np.ndarray, soft: float) -> np.ndarray:
     """Return 0 outside to 1 inside of a signed depth, over a border of width `soft`."""
-    return np.clip(depth / soft + 0.5, 0, 1) ** 1.5
+    part = np.clip(depth / soft + 0.5, 0, 1)
+    return np.asarray(part * np.sqrt(part))
 
 
 def _ring(depth: np.ndarray, at: float, width: float) -> np.ndarray:
-    return np.exp(-(((depth - at) / width) ** 2))
+    return np.asarray(np.exp(-np.square((depth - at) / width)))
 
 
 def _paint_nevus(canvas: Canvas) -> None:
@@ -227,7 +246,8 @@ def _paint_melanoma(canvas: Canvas) -> None:
     body = _step(depth, 0.22)
     patches = canvas.clouds(0.22)
     turn = rng.uniform(0, 2 * np.pi)
-    side = np.clip(0.45 + 2.0 * (canvas.x * np.cos(turn) + canvas.y * np.sin(turn)) + 0.3 * patches, 0, 1)
+    slope = canvas.x * math.cos(turn) + canvas.y * math.sin(turn)
+    side = np.clip(0.45 + 2.0 * slope + 0.3 * patches, 0, 1)
     inside, _ = canvas.cells(rng.uniform(0.022, 0.032))
     canvas.melanin += body * (0.45 + 1.0 * side + 0.2 * canvas.clouds(0.07))
     canvas.melanin += body * (1 - inside) * 0.8 * np.clip(canvas.noise(0.2), 0, 1)
@@ -346,11 +366,19 @@ def draw_lesion(seed: int, *, kind: str, size_px: tuple[int, int] = (450, 600)) 
     canvas = Canvas(seed, kind, size_px)
     PAINTERS[kind](canvas)
     light = _skin(canvas)
-    light *= np.exp(-canvas.melanin[..., None] * MELANIN - canvas.blood[..., None] * BLOOD)
+    light *= np.exp(cv2.transform(cv2.merge((canvas.melanin, canvas.blood)), -ABSORPTION))
     for alpha, colour in canvas.cover:
-        light += alpha[..., None] * (np.array(colour, dtype=np.float32) - light)
+        _cover(light, alpha, colour)
     _grow_hairs(canvas, light)
     return _through_the_lens(canvas, light)
+
+
+def _cover(light: np.ndarray, alpha: np.ndarray, colour: tuple[int, int, int]) -> None:
+    """Lay a colour over `light`, in place, where `alpha` is not 0."""
+    rows, columns = np.flatnonzero(alpha.any(axis=1)), np.flatnonzero(alpha.any(axis=0))
+    if len(rows):
+        where = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+        light[where] += alpha[where][..., None] * (np.array(colour, dtype=np.float32) - light[where])
 
 
 def _skin(canvas: Canvas) -> np.ndarray:
@@ -363,7 +391,7 @@ def _skin(canvas: Canvas) -> np.ndarray:
     canvas.blood += 0.12 * canvas.lines(everywhere, count=14, length=0.16, width=0.004)
     furrows = np.clip(1 - 2.2 * np.abs(canvas.noise(0.035)), 0, 1)
     relief = 1 + 0.022 * furrows + 0.010 * canvas.noise(0.012)
-    return (base * relief[..., None]).astype(np.float32)
+    return np.asarray(cv2.merge([float(level) * relief for level in base]))
 
 
 def _grow_hairs(canvas: Canvas, light: np.ndarray) -> None:
@@ -372,22 +400,22 @@ def _grow_hairs(canvas: Canvas, light: np.ndarray) -> None:
     count = int(rng.choice([0, 0, 2, 5, 12]))
     everywhere = np.ones_like(canvas.x)
     hairs = canvas.lines(everywhere, count=count, length=rng.uniform(0.3, 0.6), width=0.005, wander=0.12)
-    light += (0.85 * hairs)[..., None] * (np.array(HAIR, dtype=np.float32) - light)
+    _cover(light, 0.85 * hairs, HAIR)
 
 
 def _through_the_lens(canvas: Canvas, light: np.ndarray) -> np.ndarray:
     """Return what the camera records: uneven light, at times a dark rim, soft focus, grain."""
     rng = canvas.rng
     across = np.hypot(canvas.x, canvas.y)
-    light *= (1.04 - rng.uniform(0.1, 0.4) * across**2)[..., None]
-    light *= (1 + 0.10 * (canvas.x * rng.normal() + canvas.y * rng.normal()))[..., None]
+    shade = 1.04 - rng.uniform(0.1, 0.4) * np.square(across)
+    shade *= 1 + 0.10 * (canvas.x * rng.normal() + canvas.y * rng.normal())
     if rng.random() < 0.2:
         # The round window of a contact dermatoscope.
-        light *= np.clip((rng.uniform(0.66, 0.74) - across) / 0.06, 0.04, 1)[..., None]
-    sharp = Image.fromarray(np.clip(light, 0, 255).astype(np.uint8))
-    seen = np.asarray(sharp.filter(ImageFilter.GaussianBlur(canvas.px(0.0016))), dtype=np.float32)
-    grain = rng.standard_normal(seen.shape[:2], dtype=np.float32) * 1.8
-    return np.clip(seen + grain[..., None] + 0.5, 0, 255).astype(np.uint8)
+        shade *= np.clip((rng.uniform(0.66, 0.74) - across) / 0.06, 0.04, 1)
+    light *= cv2.merge((shade, shade, shade))
+    seen = _soft(np.clip(light, 0, 255), canvas.px(0.0016))
+    grain = rng.standard_normal(seen.shape[:2], dtype=np.float32) * 1.8 + 0.5
+    return np.clip(seen + cv2.merge((grain, grain, grain)), 0, 255).astype(np.uint8)
 
 
 @dataclass(frozen=True)
@@ -457,14 +485,9 @@ def _write_dataset(
     try:
         for part in parts:
             part.mkdir(parents=True, exist_ok=True)
-        lacking = [job for job in jobs if not job[1].exists()]
-        chunks = [lacking[start : start + _CHUNK] for start in range(0, len(lacking), _CHUNK)]
-        done = len(jobs) - len(lacking)
-        for count in in_parallel(_draw_chunk, chunks, workers):
-            done += count
-            if progress is not None:
-                progress(done, len(jobs))
-        _write_table(folder / "HAM10000_metadata.csv", shots)
+        with only_writer(folder):
+            _draw_lacking(jobs, workers, progress)
+            _write_table(folder / "HAM10000_metadata.csv", shots)
     except OSError as problem:
         raise DataError(
             f"{folder} could not be written ({problem.strerror or problem}). Free some disk space, or choose "
@@ -473,7 +496,21 @@ def _write_dataset(
     return folder
 
 
-def _draw_chunk(jobs: list[tuple[_Shot, Path, tuple[int, int]]]) -> int:
+_Job: TypeAlias = tuple[_Shot, Path, tuple[int, int]]
+
+
+def _draw_lacking(jobs: list[_Job], workers: int | None, progress: Progress | None) -> None:
+    """Draw the pictures that are not there yet."""
+    lacking = [job for job in jobs if not job[1].exists()]
+    chunks = [lacking[start : start + _CHUNK] for start in range(0, len(lacking), _CHUNK)]
+    done = len(jobs) - len(lacking)
+    for count in in_parallel(_draw_chunk, chunks, workers):
+        done += count
+        if progress is not None:
+            progress(done, len(jobs))
+
+
+def _draw_chunk(jobs: list[_Job]) -> int:
     for shot, path, size_px in jobs:
         pixels = draw_lesion(shot.seed, kind=shot.kind, size_px=size_px)
         save_picture(path, _photo(pixels, shot.photo), quality=90)

@@ -4,7 +4,10 @@ Built on torchvision's transforms v2 over uint8 tensors. No hue jitter by defaul
 rest together, and colour is evidence in dermoscopy.
 """
 
+import math
+
 import torch
+from torch.nn import functional
 from torchvision.transforms import InterpolationMode, v2
 
 from core.data.augment import AugmentConfig
@@ -16,6 +19,43 @@ class QuarterTurn(torch.nn.Module):
     def forward(self, picture: torch.Tensor) -> torch.Tensor:
         """Picture (..., H, W) in, the same turned out."""
         return torch.rot90(picture, int(torch.randint(4, ())), (-2, -1))
+
+
+class MirroredAffine(torch.nn.Module):
+    """Rotate and shear about the centre; what lies beyond the edge is mirrored in, never black.
+
+    Black corners would be a mark of augmented pictures that a network can learn, and dermoscopy has black
+    corners of its own. `core.data.steps.warp` shows the same on a page.
+
+    rotate_degrees, shear_degrees: the most of either, to both sides; drawn evenly.
+    """
+
+    def __init__(self, rotate_degrees: float, shear_degrees: float) -> None:
+        super().__init__()
+        self.most = torch.tensor([rotate_degrees, shear_degrees])
+
+    def forward(self, picture: torch.Tensor) -> torch.Tensor:
+        """Uint8 picture (C, H, W) in, the same changed out."""
+        turn, lean = (self.most * (2 * torch.rand(2) - 1)).tolist()
+        return affine(picture, turn, lean)
+
+
+def affine(picture: torch.Tensor, rotate_degrees: float, shear_degrees: float) -> torch.Tensor:
+    """Return a uint8 picture (C, H, W) sheared along its rows, then turned counter-clockwise, edges mirrored.
+
+    Bilinear. torchvision's own affine fills with one colour, and costs more (1.5 against 1.0 ms at 192 px).
+    """
+    height, width = picture.shape[-2:]
+    turn, tan = math.radians(rotate_degrees), math.tan(math.radians(shear_degrees))
+    cos, sin, ratio = math.cos(turn), math.sin(turn), height / width
+    # From a place in the result to its place in the picture, each axis from -1 to 1. Rows run downwards, so
+    # what has y once changes its sign.
+    back = torch.tensor([[cos + tan * sin, (tan * cos - sin) * ratio, 0.0], [sin / ratio, cos, 0.0]])
+    grid = functional.affine_grid(back[None], [1, 1, height, width], align_corners=False)
+    moved = functional.grid_sample(
+        picture[None].float(), grid, padding_mode="reflection", align_corners=False
+    )
+    return moved[0].round_().to(picture.dtype)
 
 
 def augmentation(config: AugmentConfig, size: int) -> v2.Transform:
@@ -34,11 +74,7 @@ def augmentation(config: AugmentConfig, size: int) -> v2.Transform:
     if config.quarter_turns:
         steps.append(QuarterTurn())
     if config.affine_share and (config.rotate_degrees or config.shear_degrees):
-        affine = v2.RandomAffine(
-            config.rotate_degrees,
-            shear=config.shear_degrees or None,
-            interpolation=InterpolationMode.BILINEAR,
-        )
+        affine = MirroredAffine(config.rotate_degrees, config.shear_degrees)
         steps.append(v2.RandomApply([affine], config.affine_share))
     if config.brightness or config.contrast or config.saturation or config.hue:
         steps.append(

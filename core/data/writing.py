@@ -4,6 +4,7 @@
     images/            one picture a row, named by its id, in the order of the table
     provenance.json    what was asked for, from what, and what became of it
     unfinished.json    only while it is being written: what was asked for
+    .lock              only while a command is at work: no second one may write here
 
 Each picture appears in one rename, so whatever is there is whole: a command that was stopped goes on where it
 was when it is given again. Source folders are only read.
@@ -14,19 +15,20 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Self
 
 import numpy as np
 import pandas as pd
+from filelock import FileLock, Timeout
 from PIL import Image
 
 from core.data.metadata import COLUMNS
+from core.data.parallel import in_parallel
 from core.data.pictures import read_picture
 from core.errors import DataError, PictureError
 
@@ -34,6 +36,7 @@ TABLE_NAME: Final = "metadata.csv"
 IMAGES_NAME: Final = "images"
 PROVENANCE_NAME: Final = "provenance.json"
 UNFINISHED_NAME: Final = "unfinished.json"
+LOCK_NAME: Final = ".lock"
 WRITTEN_COLUMNS: Final = tuple(column for column in COLUMNS if column != "image_path")
 
 JPEG_QUALITY: Final = 95
@@ -60,8 +63,31 @@ class Task:
     change: Callable[[np.ndarray], np.ndarray] | None = None
 
 
+@contextmanager
+def only_writer(folder: Path) -> Iterator[None]:
+    """Be the only one that writes to a folder, which is there.
+
+    Raises:
+        DataError: another command is writing to it.
+    """
+    lock = FileLock(folder / LOCK_NAME, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as problem:
+        raise DataError(
+            f"{folder} is being written already, by another command. Wait until it is done, or choose "
+            "another folder."
+        ) from problem
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # some systems keep a file that is open
+            (folder / LOCK_NAME).unlink()
+        lock.release()
+
+
 class OutputFolder:
-    """A dataset folder on its way.
+    """A dataset folder on its way; within `with`, it is ours alone.
 
     Args:
         path: new, empty, or left unfinished by the same work.
@@ -69,7 +95,8 @@ class OutputFolder:
         inputs: dataset folders that are read and must not be written to.
 
     Raises:
-        DataError: the folder lies within an input, holds something else, or cannot be written.
+        DataError: the folder lies within an input, holds something else, cannot be written, or another
+            command writes to it.
     """
 
     def __init__(self, path: Path, *, work: Mapping[str, Any], inputs: Sequence[Path] = ()) -> None:
@@ -81,10 +108,25 @@ class OutputFolder:
                 raise DataError(
                     f"{path} lies in the dataset {source}, which is only read; choose a folder outside it."
                 )
+        self._held = ExitStack()
+
+    def __enter__(self) -> Self:
         try:
-            self._begin()
+            self._look()
+            if self.finished is None:
+                self.path.mkdir(parents=True, exist_ok=True)
+                self._held.enter_context(only_writer(self.path))
+                self._begin()
         except OSError as problem:
+            self._held.close()
             raise _unwritable(self.path, problem) from problem
+        except DataError:
+            self._held.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._held.close()
 
     @property
     def finished(self) -> dict[str, Any] | None:
@@ -92,10 +134,12 @@ class OutputFolder:
         stored = _read_json(self.path / PROVENANCE_NAME)
         return stored.get("result") if stored is not None else None
 
-    def _begin(self) -> None:
+    def _look(self) -> bool:
+        """Return whether this work was begun here before; refuse what is not ours."""
         if self.path.exists() and not self.path.is_dir():
             raise DataError(f"{self.path} is a file; choose a new or an empty folder.")
-        here = sorted(entry.name for entry in self.path.iterdir()) if self.path.exists() else []
+        entries = self.path.iterdir() if self.path.exists() else ()
+        here = sorted(entry.name for entry in entries if entry.name != LOCK_NAME)
         before = _read_json(self.path / PROVENANCE_NAME) or _read_json(self.path / UNFINISHED_NAME)
         if before is None and here:
             raise DataError(
@@ -107,8 +151,13 @@ class OutputFolder:
                 f"{self.path} was begun with other options ({_difference(before.get('work'), self._work)}); "
                 "give the same options to go on, or choose another folder."
             )
-        self.images.mkdir(parents=True, exist_ok=True)
-        if before is None:
+        return before is not None
+
+    def _begin(self) -> None:
+        # Looked at again: until it was ours, another command may have begun here.
+        begun = self._look()
+        self.images.mkdir(exist_ok=True)
+        if not begun:
             self.write(UNFINISHED_NAME, _json({"work": self._work}))
 
     def write(self, name: str, text: str) -> None:
@@ -213,40 +262,6 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0  # It is gone: reading it will say so by name.
-
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-
-def in_parallel(
-    work: Callable[[Item], Result], items: Sequence[Item], workers: int | None
-) -> Iterator[Result]:
-    """Yield what `work` makes of each item, as it comes, from several workers where that pays.
-
-    work: a function of a module. workers: None is one a processor.
-    """
-    workers = min(workers or os.cpu_count() or 1, len(items))
-    if workers <= 1 or len(items) <= 2:
-        yield from map(work, items)
-        return
-    with _pool(workers) as pool:
-        futures: list[Future[Result]] = [pool.submit(work, item) for item in items]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        finally:
-            # Whoever stops listening (a cancelled job, Ctrl-C) waits for what is at work, not for all.
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _pool(workers: int) -> Executor:
-    if threading.current_thread() is threading.main_thread():
-        # Spawned, since forking a process that has torch's threads can deadlock.
-        return ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
-    # A page's script or job: Streamlit has put the script in the place of the main module, and a spawned
-    # process would run it again.
-    return ThreadPoolExecutor(workers)
 
 
 def _write_chunk(job: tuple[Path, list[Task]]) -> tuple[int, dict[str, str]]:

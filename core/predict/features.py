@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,7 @@ from filelock import FileLock, Timeout
 from core.data.pictures import read_picture
 from core.data.preprocessing import Preprocessing
 from core.errors import BrokenCheckpoint, PictureError, StoreError, WeightsError
+from core.jobs import Report
 from core.models.catalog import MANIFEST_FILE
 from core.models.registry import MODELS
 
@@ -33,13 +34,6 @@ _IMAGENET_SIZE: Final = 192
 _IMAGENET_STATISTICS: Final = (0.5, 0.5, 0.5)
 _HALF_MAX: Final = float(np.finfo(np.float16).max)
 _WAIT_S: Final = 0.5
-
-
-class Report(Protocol):
-    """Called often with the progress; it may raise to stop the computation (`core.jobs.Report`)."""
-
-    def __call__(self, done: float, total: float | None = None, *, unit: str = "", note: str = "") -> None:
-        """Tell the progress."""
 
 
 Look = Callable[[np.ndarray], np.ndarray]

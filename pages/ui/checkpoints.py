@@ -11,7 +11,7 @@ from core.errors import CheckpointError
 from core.models.catalog import bundled_names, catalog, folder_of
 from core.models.reference import Reference, parse_reference
 from core.settings import settings
-from pages.ui import cache, notices
+from pages.ui import cache, notices, placing
 from pages.ui.inputs import Asked
 
 if TYPE_CHECKING:
@@ -40,6 +40,18 @@ def choose() -> Chosen | None:
             icon=":material/deployed_code_alert:",
         )
         return None
+
+
+def say_place(chosen: Chosen, asked: Asked) -> None:
+    """Say whether the checkpoint has learned from a picture of a dataset, as far as its split tells."""
+    if asked.folder is None or asked.image_id is None or asked.synthetic:
+        return
+    table = cache.dataset(asked.folder)
+    parts = placing.split(str(asked.folder), table, chosen.folder, chosen.reference)
+    if parts is None:
+        st.caption(placing.say_unknown(chosen.reference))
+    else:
+        st.caption(placing.say(chosen.reference, str(parts[asked.image_id])))
 
 
 def load(chosen: Chosen) -> "Checkpoint | None":

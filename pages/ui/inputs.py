@@ -35,6 +35,8 @@ class Asked:
         alt: what a screen reader says.
         notes: what was done to it on the way in.
         synthetic: whether a program drew it.
+        image_id: which picture of which dataset folder it is; None for one of nobody's.
+        folder: that folder.
     """
 
     pixels: np.ndarray
@@ -42,6 +44,8 @@ class Asked:
     alt: str
     notes: tuple[str, ...] = ()
     synthetic: bool = False
+    image_id: str | None = None
+    folder: Path | None = None
 
 
 def offer_dataset(folder: Path, *, synthetic: bool) -> None:
@@ -177,15 +181,14 @@ def _dataset_image() -> Asked | None:
         raise PictureError(f"{folder.name} has no picture with the id {wanted!r}; see the example.")
     row = matching.iloc[0]
     asked = _read_file(Path(row["image_path"]), name=str(row["image_id"]))
-    asked = replace(asked, synthetic=synthetic)
+    asked = replace(asked, synthetic=synthetic, image_id=str(row["image_id"]), folder=folder)
     _show(asked, alt=f"Image {row['image_id']} of the dataset in {folder.name}")
     facts = _recorded(row)
     if synthetic:
         _say_synthetic()
     st.caption(
         f"{notices.plain(str(row['image_id']))}, recorded as **{BY_CODE[row['dx']].name}** "
-        f"({notices.plain(str(row['dx_type']))}). A model trained on this dataset may "
-        "have learned from this very image."
+        f"({notices.plain(str(row['dx_type']))})."
     )
     st.button(
         "Fill in the recorded facts",

@@ -1,4 +1,4 @@
-"""Measurements as tables: `python -m tests.bench` predict, memory, data, loader, explore or watching.
+"""Measurements as tables: `python -m tests.bench --help` lists them.
 
 No test asserts a time, since a busy machine is no failure. What is compared is measured in turns, round by
 round, so that whatever else the machine does falls on all of it alike; the ratios are what counts.
@@ -103,6 +103,19 @@ def watching(
     from tests.bench.watching import compare
 
     compare(rounds=rounds)
+
+
+@app.command()
+def compare(
+    models: Annotated[int, typer.Option(help="How many models.")] = 10,
+    lesions: Annotated[int, typer.Option(help="How many lesions.")] = 1000,
+    resamples: Annotated[int, typer.Option(help="How many resamples of them.")] = 2000,
+    rounds: Annotated[int, typer.Option(help="Rounds, in each of which everything is measured once.")] = 3,
+) -> None:
+    """Measure what all metrics of many models cost with their intervals over resampled lesions."""
+    from tests.bench.comparing import compare as measure
+
+    measure(models=models, lesions=lesions, resamples=resamples, rounds=rounds)
 
 
 if __name__ == "__main__":

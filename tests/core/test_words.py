@@ -40,3 +40,16 @@ def test_without_a_test_the_numbers_are_those_of_the_choice_and_say_so(reader):
     text = said(reader, sensitivity=None)
     assert "Chosen on validation pictures: it caught 96.0 % of 198 malignant ones" in text
     assert "nobody tested it" in text
+
+
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [(0, "0 %"), (1, "100 %"), (1 / 3, "33.3 %"), (2e-4, "< 0.1 %"), (0.9998, "> 99.9 %"), (math.nan, "n/a")],
+)
+def test_a_counted_share_is_nothing_or_all_only_where_it_is(share, said):
+    assert words.proportion(share).replace(words.NBSP, " ") == said
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(5, "half a minute"), (50, "a minute"), (310, "5 minutes")])
+def test_a_time_is_said_in_words(seconds, said):
+    assert words.minutes(seconds) == said

@@ -1,11 +1,14 @@
 """Datasets from the Hub: what is on the list comes, at one commit, with the sums that the Hub lists."""
 
+from pathlib import Path
+
 import pytest
 from huggingface_hub import constants
 
-from core.data.getting import kept_bytes
+from core.data.getting import kept_bytes, workplace
 from core.data.readers import read_dataset
 from core.errors import GettingError
+from core.jobs import Cancelled
 from tests.hub.double import Fault, HubDouble
 from tests.net.making import DX_OF, PICTURES, metadata, zip_of
 
@@ -52,6 +55,40 @@ def test_plain_files_become_a_dataset_pinned_to_its_commit(hub, get_hub):
     assert (got.name, got.n_pictures) == ("clinic--lesions", 7)
     assert f"at commit {commit}" in " ".join(got.notes)
     assert (got.folder / "data/images/ISIC_0000001.jpg").read_bytes() == PICTURES["ISIC_0000001.jpg"]
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["linked", "copied"])
+def test_taking_over_what_came_tells_the_bytes(hub, get_hub, reports, monkeypatch, links):
+    if not links:
+        monkeypatch.setattr(Path, "hardlink_to", no_links)
+        monkeypatch.setattr(workplace, "_BLOCK_BYTES", 100)
+    hub.commit(REPO, FILES)
+    assert get_hub().n_pictures == 7
+    told = [(done, total) for done, total, unit, note in reports if note == f"Taking over {REPO}"]
+    size = sum(len(FILES[name]) for name in FILES if name != ".gitattributes")
+    assert (told[0], told[-1]) == ((0, size), (size, size))
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    # A large file tells more than once where it has to be copied.
+    assert (len(told) > 2 * len(FILES)) is not links
+
+
+def test_taking_over_what_came_can_be_cancelled_and_keeps_the_downloads(hub, get_hub, root):
+    def stop(done, _total=None, *, unit="", note=""):
+        if note.startswith("Taking over") and done:
+            raise Cancelled
+
+    hub.commit(REPO, FILES)
+    with pytest.raises(Cancelled):
+        get_hub(report=stop)
+    assert kept_bytes(root, "clinic--lesions") > 0
+    assert [path.name for path in root.iterdir()] == [".clinic--lesions.partial"]
+    hub.requests.clear()
+    assert get_hub().n_pictures == 7
+    assert not [request for request in hub.requests if request.endswith(".jpg")]
+
+
+def no_links(path: Path, target: Path) -> None:
+    raise OSError(f"{path} cannot be {target}")
 
 
 def test_zips_are_unpacked(hub, get_hub):

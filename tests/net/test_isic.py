@@ -4,6 +4,7 @@ import pytest
 
 from core.data.readers import read_dataset
 from core.errors import GettingError
+from core.jobs import Cancelled
 from tests.net.double import Fault
 from tests.net.making import DX_OF, ISIC_OLD_STORAGE, fill_facts, fill_isic
 
@@ -74,6 +75,37 @@ def test_when_the_facts_fail_the_pictures_are_kept_for_the_next_attempt(fault, e
     server.asked.clear()
     assert get_it("isic", extras=["facts"]).n_pictures == 7
     assert not [asked for asked in server.asked if asked.path == INPUT]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("status", 503, times=2, headers={"Retry-After": "0"}),
+        Fault("status", 429, times=2, headers={"Retry-After": "0"}),
+        Fault("cut", times=2),
+        Fault("silent", times=1),
+    ],
+    ids=lambda fault: f"{fault.kind} {fault.status or ''}".strip(),
+)
+def test_facts_are_asked_for_again_when_a_failure_may_pass(fault, server, get_it):
+    fill_isic(server)
+    server.faults[API] = fault
+    got = get_it("isic", extras=["facts"], silence_s=0.5)
+    assert set(read_dataset(got.folder)["age_years"]) == {45.0}
+
+
+def test_asking_for_the_facts_can_be_cancelled_while_the_archive_is_silent(server, get_it):
+    asked = []
+
+    def stop(*_, note="", **__):
+        asked.append(note)
+        if asked.count("Asking the ISIC archive for ages, sexes and sites") > 2:
+            raise Cancelled
+
+    fill_isic(server)
+    server.faults[API] = Fault("silent")
+    with pytest.raises(Cancelled):
+        get_it("isic", extras=["facts"], silence_s=60.0, report=stop)
 
 
 def test_facts_that_lead_to_another_host_are_not_followed(server, get_it):

@@ -107,3 +107,11 @@ def test_the_bar_shows_bytes_where_there_is_no_terminal_too(server, root, app_ro
     assert "B/s" in run.stderr
     assert "Unpacking" in run.stderr
     assert str(root / "ham10000-isic") in run.stdout
+
+
+def test_both_licences_of_kaggles_copy_are_told_before_anything_is_asked_for():
+    result = run("kaggle")
+    assert result.exit_code == 1
+    assert "Licence: CC BY-NC 4.0, https://creativecommons.org/licenses/by-nc/4.0/" in result.output
+    assert "Licence: CC BY-NC-SA 4.0, https://creativecommons.org/licenses/by-nc-sa/4.0/" in result.output
+    assert "--accept-licence" in result.output + str(result.exception)

@@ -12,7 +12,7 @@ from core.data.counts import bundled_facts
 from core.data.facets import UNKNOWN, Facets
 from core.data.facts import SITES
 from core.data.selection import Selection
-from core.data.summary import by_site, class_balance, crosstab
+from core.data.summary import age_by_dx, by_site, class_balance, crosstab
 from core.data.synthetic import make_dataset
 from core.labels import CODES
 from core.words import READERS
@@ -201,8 +201,46 @@ def test_bars_of_a_filtered_chart_keep_their_scale_and_mark_the_whole(facts, col
     assert [value for value, row in by_value.items() if row["dim"]] == [
         row["value"] for row in data["rows"] if row["value"] != "mel"
     ]
-    assert by_value["nv"]["ghost"] == pytest.approx(6705 / 10015 / data["longest"])
-    assert max(row["length"] for row in data["rows"]) <= 1
+    # The track is 100 %, whatever is the largest.
+    assert by_value["nv"]["ghost"] == pytest.approx(6705 / 10015)
+    assert by_value["mel"]["length"] == pytest.approx(424 / 4552)
+    assert sum(row["length"] for row in data["rows"]) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("as_shares", [True, False])
+def test_the_colours_of_a_cross_table_end_at_a_whole_row_or_at_the_largest_count(facts, colours, as_shares):
+    counts = crosstab(facts, "sex", "dx", "images")
+    sizes = counts.to_numpy().sum(axis=1)
+    data = figures.cross(counts, Selection(), unit="images", sizes=sizes, as_shares=as_shares)
+    ends = (
+        {"high": "100\N{NO-BREAK SPACE}% of a row", "low": "0"}
+        if as_shares
+        else {"high": f"{counts.to_numpy().max():,} images", "low": "0"}
+    )
+    assert {key: data["scale"][key] for key in ends} == ends
+
+
+def test_two_photos_of_a_lesion_taken_years_apart_are_one_age(facts):
+    table = facts.head(2).assign(lesion_id="one", dx="mel", age_years=[40.0, 60.0]).reset_index(drop=True)
+    table.attrs = {}
+    facets = Facets.of(table)
+    assert figures.age_counts(facets, "lesions", 18).sum() == 1 == age_by_dx(facets, "lesions").n
+    assert figures.age_counts(facets, "lesions", 18)[:, 10].sum() == 1  # 50 years, the mean
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ({}, "n = 9,958 images of known age"),
+        ({"dx": "mel"}, "n = 9,958 images of known age, 1,111 of them chosen"),
+        ({"sex": "female", "dx": "mel"}, "n = 4,548 images of known age, 424 of them chosen"),
+        ({"ages": "40-64", "dx": "mel"}, "n = 9,958 images of known age, 467 of them chosen"),
+    ],
+)
+def test_the_age_chart_says_what_it_stands_on_and_how_much_of_it_is_chosen(open_page, query, expected):
+    app = open_page("Explore", **query)
+    captions = [caption.value.replace("\N{NO-BREAK SPACE}", " ") for caption in app.caption]
+    assert expected in captions
 
 
 @pytest.mark.parametrize("unit", ["images", "lesions"])
@@ -224,10 +262,6 @@ def test_a_crossed_cell_says_both_names_its_count_and_its_rows_n(facts, colours)
     cell = next(cell for cell in face["cells"] if cell["value"] == "mel")
     assert cell["words"].startswith("face, ▲ Melanoma: 104 of 745 images in this row, 14.0")
     assert "745" in face["name"]
-
-
-def test_a_share_of_nothing_is_not_available():
-    assert figures.percent(float("nan")) == "n/a"
 
 
 def test_every_licence_belongs_to_a_card_and_every_card_says_what_is_wrong():

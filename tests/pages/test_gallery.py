@@ -13,6 +13,7 @@ from core.data.synthetic import make_dataset
 from core.labels import BY_CODE
 from core.predict.features import compute_features
 from core.settings import settings
+from pages.ui import placing
 from pages.ui.explore import datasets, gallery, looking, picture
 from tests.pages.checkpoints import write_checkpoint
 from tests.pages.reading import said
@@ -45,7 +46,7 @@ def table(folder):
 def forget():
     """Let no test see the features or averages of another one."""
     yield
-    for function in (datasets._opened, looking._features, looking._likenesses, looking._split, looking.masks):
+    for function in (datasets._opened, looking._features, looking._likenesses, placing._split, looking.masks):
         function.clear()
     gallery._quick_averages.clear()
 
@@ -101,7 +102,7 @@ def test_the_pages_together_show_every_picture_once(explore, drawn, table):
     assert sorted(shown) == sorted(table["image_id"])
 
 
-@pytest.mark.parametrize(("page", "number"), [("99", 2), ("0", 1), ("-1", 1), ("x", 1)])
+@pytest.mark.parametrize(("page", "number"), [("99", 2), ("0", 1), ("-1", 1), ("x", 1), ("9" * 5000, 2)])
 def test_a_page_that_does_not_exist_becomes_one_that_does(explore, page, number):
     assert f"page {number} of 2" in said(explore(explore_page=page), "caption")
 
@@ -272,3 +273,11 @@ def test_an_empty_choice_says_so(explore):
     app = explore(dx="mel", ages="119-120")
     assert not app.exception
     assert picture.OPEN not in app.query_params
+
+
+def test_a_huge_picture_is_kept_no_larger_than_a_dialog_shows(tmp_path):
+    file = tmp_path / "huge.jpg"
+    Image.new("RGB", (5000, 3000), (200, 100, 90)).save(file)
+    kept = picture._large(str(file))
+    assert kept.shape == (960, picture.LARGE_PX, 3)
+    assert kept.nbytes <= 3 * picture.LARGE_PX**2

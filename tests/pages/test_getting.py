@@ -228,3 +228,18 @@ def test_a_key_that_is_on_this_machine_is_mentioned_and_not_shown(open_getting, 
     app = open_getting("kaggle")
     assert "One was found on this machine" in said(app, "caption")
     assert app.text_input(key="explore_get_key_kaggle").value == ""
+
+
+def test_both_licences_of_kaggles_copy_stand_there_before_it_is_asked_for(open_page):
+    app = open_page("Explore", view="Get data", explore_from="Kaggle")
+    words = said(app, "markdown")
+    for name, address in (("CC BY-NC 4.0", "by-nc/4.0"), ("CC BY-NC-SA 4.0", "by-nc-sa/4.0")):
+        assert f"[{name}](https://creativecommons.org/licenses/{address}/)" in words
+    box = app.checkbox(key="explore_accepted_kaggle")
+    assert box.label == "I have read CC BY-NC 4.0 and CC BY-NC-SA 4.0 and accept both"
+    box.check()
+    # What was accepted of HAM10000 says nothing of another dataset.
+    app.text_input(key="explore_where_kaggle").input("somebody/another").run()
+    assert "creativecommons.org" not in said(app, "markdown")
+    assert not app.checkbox(key="explore_accepted_kaggle_other").value
+    assert app.button(key="explore_get_locked").disabled

@@ -11,9 +11,11 @@ from core.data.facets import TITLES, Facets
 from core.data.readers import read_dataset
 from core.data.selection import Selection
 from core.data.synthetic import make_dataset
+from core.jobs import silent
 from core.predict.features import Features, checkpoint_extractor, compute_features
 from core.settings import settings
 from core.words import READERS
+from pages.ui import placing
 from pages.ui.explore import datasets, looking
 from pages.ui.explore import map as map_view
 from pages.ui.explore.datasets import Dataset
@@ -36,7 +38,7 @@ def untrained(tmp_path_factory):
 def forget():
     """Let no test see the features of another one."""
     yield
-    for function in (datasets._opened, looking._features, looking._projected, looking._split, looking.masks):
+    for function in (datasets._opened, looking._features, looking._projected, placing._split, looking.masks):
         function.clear()
 
 
@@ -56,7 +58,7 @@ def features(dataset):
 
 @pytest.fixture
 def projected(features):
-    return map_view.PROJECTIONS["pca"].function(features.values)
+    return map_view.PROJECTIONS["pca"].function(features.values, silent)
 
 
 def explored(dataset, selection=None):

@@ -196,7 +196,7 @@ def _bring(source: Source, order: Order, place: Workplace, folder: Path) -> Got:
         datetime.now(UTC).isoformat(timespec="seconds"),
         len(table),
         int(table["image_path"].notna().sum()),
-        source.licence.name if source.licence else "",
+        licence.names if (licence := source.licence_of(order)) else "",
         (*place.notes, *_lost(table)),
     )
 

@@ -13,9 +13,8 @@ from urllib.parse import urlencode, urlsplit
 
 import httpx2
 
-from core import net
 from core.data.getting.order import Order
-from core.data.getting.remote import Checksum, Remote, explain, raise_for
+from core.data.getting.remote import Checksum, Remote, explain, persistently, raise_for
 from core.data.getting.workplace import Workplace
 from core.data.readers import HAM10000_COLUMNS, read_dataset
 from core.data.vocabulary import ISIC_SITE, translate
@@ -78,7 +77,7 @@ def fetch_dataverse(order: Order, place: Workplace) -> None:
     # Photos hardly shrink in a zip, so they need about their zip's room again.
     unpacked = sum(remote.size or 0 for remote in archives)
     table, *zips = place.download([_TABLE, *archives], unpacked=unpacked)
-    place.copy(table, table.name)
+    place.take_over([(table, table.name)], origin=table.name)
     for archive in zips:
         place.unpack(archive, into=archive.stem)
 
@@ -98,7 +97,7 @@ def fetch_isic(order: Order, place: Workplace) -> None:
     )
     # The small ones first: what is wrong with the address or the network shows at once.
     paths = place.download([groupings, truth, pictures], unpacked=pictures.size or 0)
-    place.copy(paths[0], groupings.name)
+    place.take_over([(paths[0], groupings.name)], origin=groupings.name)
     for archive in paths[1:]:
         place.unpack(archive, into=archive.stem)
     if FACTS in order.extras:
@@ -118,10 +117,16 @@ def _ask_facts(place: Workplace) -> list[dict[str, str]]:
         for _ in range(_MAX_PAGES):
             if address is None:
                 return rows
-            place.report(len(rows), unit="pictures", note="Asking the ISIC archive for ages, sexes and sites")
+            tell = partial(
+                place.report,
+                len(rows),
+                unit="pictures",
+                note="Asking the ISIC archive for ages, sexes and sites",
+            )
+            tell()
             asked = line.through(address)
             try:
-                page = net.bounded(partial(_page, client, asked), silence_s=line.silence_s + 1)
+                page = persistently(partial(_page, client, asked), line=line, report=tell)
             except (OSError, httpx2.HTTPError) as problem:
                 raise GettingError(
                     f"{explain(problem, 'the patients’ facts', asked, line)} {_WITHOUT_FACTS}"

@@ -52,17 +52,18 @@ def fetch_hub(order: Order, place: Workplace) -> None:
         )
     remotes = [_remote(number, file, repo, info, token) for number, file in enumerate(siblings)]
     total = sum(remote.size or 0 for remote in remotes)
-    for file, path in zip(siblings, place.download(remotes, unpacked=total), strict=True):
-        if file.rfilename.lower().endswith(".zip"):
-            archive = path.with_name(PurePosixPath(file.rfilename).name)
-            path.rename(archive)  # messages name it as its repository does
-            try:
-                place.unpack(archive, into=file.rfilename[: -len(".zip")])
-            finally:
-                if archive.exists():
-                    archive.rename(path)
-        else:
-            place.copy(path, file.rfilename)
+    fetched = list(zip(siblings, place.download(remotes, unpacked=total), strict=True))
+    archives = [(file.rfilename, path) for file, path in fetched if _is_zip(file.rfilename)]
+    plain = [(path, file.rfilename) for file, path in fetched if not _is_zip(file.rfilename)]
+    place.take_over(plain, origin=repo, link=True)
+    for name, path in archives:
+        archive = path.with_name(PurePosixPath(name).name)
+        path.rename(archive)  # messages name it as its repository does
+        try:
+            place.unpack(archive, into=name[: -len(".zip")])
+        finally:
+            if archive.exists():
+                archive.rename(path)
     place.notes.append(f"{repo} at commit {info.sha}.")
 
 
@@ -71,7 +72,11 @@ def _is_wanted(name: str) -> bool:
     # A path of a repository is data too: none may lead out of the folder.
     plain = not path.is_absolute() and ".." not in path.parts and "\\" not in name and ":" not in name
     hidden = any(part.startswith(".") for part in path.parts)
-    return plain and not hidden and (is_wanted(name) or path.suffix.lower() == ".zip")
+    return plain and not hidden and (is_wanted(name) or _is_zip(name))
+
+
+def _is_zip(name: str) -> bool:
+    return name.lower().endswith(".zip")
 
 
 def _some(files: Iterable[RepoSibling]) -> str:

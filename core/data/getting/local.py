@@ -2,9 +2,7 @@
 
 import filecmp
 import os
-import shutil
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from core.data.getting.order import Order
@@ -62,26 +60,15 @@ def gather(folder: Path, place: Workplace, *, origin: str, link: bool = False) -
             f"{origin} holds no pictures ({len(found):,} files in all). Give the folder or zip with the "
             "dataset's .jpg or .png files and its table."
         )
-    total = sum(path.stat().st_size for path in wanted)
     if not link:
-        place.check_room(total)
-    taken: dict[str, Path] = {}
-    twins, done = [], 0
-    for path in wanted:
-        size = path.stat().st_size
-        name = str(path.relative_to(folder))
-        first = taken.setdefault(name.casefold(), Path(name))
-        place.report(done, total, unit="bytes", note=f"Taking over {origin}")
-        if first != Path(name):
-            _refuse_unless_equal(place.files / first, path, origin)
-            twins.append(name)
-        else:
-            target = place.files / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            _take(path, target, link=link)
-        done += size
+        place.check_room(sum(path.stat().st_size for path in wanted))
+    taken, twins = _by_name(wanted, folder)
+    for done, (first, twin) in enumerate(twins):
+        place.report(done, len(twins), unit="twins", note=f"Comparing files of one name in {origin}")
+        _refuse_unless_equal(first, twin, origin)
+    place.take_over([(path, name) for name, path in taken.items()], origin=origin, link=link)
     for reason, names in (
-        ("twins of other files", twins),
+        ("twins of other files", [str(twin.relative_to(folder)) for _, twin in twins]),
         ("links", [path.name for path in found if path.is_symlink()]),
         ("neither picture nor table", [path.name for path in found if not is_wanted(path.name)]),
     ):
@@ -89,12 +76,15 @@ def gather(folder: Path, place: Workplace, *, origin: str, link: bool = False) -
             place.notes.append(left_out_words(origin, reason, names))
 
 
-def _take(path: Path, target: Path, *, link: bool) -> None:
-    if link:
-        with suppress(OSError):  # some disks know no second names
-            target.hardlink_to(path)
-            return
-    shutil.copyfile(path, target)
+def _by_name(files: Sequence[Path], folder: Path) -> tuple[dict[str, Path], list[tuple[Path, Path]]]:
+    """Return the files by their path in the folder, and (first, twin) for those alike but for case."""
+    first: dict[str, Path] = {}
+    twins = []
+    for path in files:
+        name = str(path.relative_to(folder))
+        if first.setdefault(name.casefold(), path) is not path:
+            twins.append((first[name.casefold()], path))
+    return {str(path.relative_to(folder)): path for path in first.values()}, twins
 
 
 def _refuse_unless_equal(first: Path, second: Path, origin: str) -> None:

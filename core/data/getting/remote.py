@@ -8,14 +8,15 @@ import base64
 import binascii
 import errno
 import hashlib
+import itertools
 import json
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
 import httpx2
@@ -23,6 +24,8 @@ import httpx2
 from core import net
 from core.errors import GettingError
 from core.jobs import Report
+
+Result = TypeVar("Result")
 
 SILENCE_S: Final = 30.0
 NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -143,6 +146,35 @@ class _OverloadedError(_RefusedError):
     """A server answered with an error that may pass."""
 
 
+_PASSING_PROBLEMS: Final = (*net.CUT, httpx2.TimeoutException, _OverloadedError)
+"""What is worth another attempt."""
+
+
+def persistently(ask: Callable[[], Result], *, line: Line, report: Callable[[], None]) -> Result:
+    """Return what `ask` returns, asking again after what may pass, as often as for a file.
+
+    ask: one short question. report: told while it is waited for; by raising, it stops the waiting.
+
+    Raises:
+        OSError, httpx2.HTTPError: why there was no answer; `explain` says it in words.
+    """
+    for failures in itertools.count(1):
+        try:
+            return net.bounded(ask, silence_s=line.silence_s + _GRACE_S, report=report)
+        except _PASSING_PROBLEMS as problem:
+            if failures == _ATTEMPTS:
+                raise
+            _wait(_pause_of(problem, failures, line), report)
+    raise AssertionError
+
+
+def _wait(seconds: float, report: Callable[[], None]) -> None:
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        time.sleep(min(left, 0.1))
+        report()
+
+
 def fetch_all(remotes: Sequence[Remote], folder: Path, *, line: Line, report: Report) -> list[Path]:
     """Bring files to a folder, one after the other; what is there whole already is not asked for.
 
@@ -222,11 +254,7 @@ def _fetch_from(
         note.write_text(json.dumps(vars(answered[0])), encoding="utf-8")
 
     def pause(problem: Exception, failures: int) -> None:
-        seconds = _pause_of(problem, failures, line)
-        until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0:
-            time.sleep(min(left, 0.1))
-            life.count()
+        _wait(_pause_of(problem, failures, line), life.count)
 
     with part.open("ab") as opened:
         life.count(opened.tell())
@@ -239,7 +267,7 @@ def _fetch_from(
                 # Of what the last answer said: the first one may have been cut too.
                 validator=lambda: answered[0].validator,
                 attempts=_ATTEMPTS,
-                passing=(*net.CUT, httpx2.TimeoutException, _OverloadedError),
+                passing=_PASSING_PROBLEMS,
                 pause=pause,
             )
     try:

@@ -1,7 +1,7 @@
 """Where datasets come from. Add a source by adding an entry to SOURCES."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from core import words
@@ -12,10 +12,20 @@ from core.settings import settings
 
 
 @dataclass(frozen=True)
+class Terms:
+    """A licence under which a dataset is given away. about: in plain words, by whom and for what."""
+
+    name: str
+    address: str
+    about: str
+
+
+@dataclass(frozen=True)
 class Licence:
     """What a dataset may be used for, and who is to be named.
 
     about: one sentence in plain words. credit: the attribution that the licence asks for. cite: the paper.
+    other: what another giver of it lists instead; then both are shown, and both are accepted.
     """
 
     name: str
@@ -23,6 +33,12 @@ class Licence:
     about: str
     credit: str
     cite: str
+    other: Terms | None = None
+
+    @property
+    def names(self) -> str:
+        """The licence, or both."""
+        return self.name if self.other is None else f"{self.name} and {self.other.name}"
 
 
 @dataclass(frozen=True)
@@ -54,7 +70,7 @@ class Source:
 
     Attributes:
         title, about: how people call it, and one or two sentences on what comes.
-        licence: shown, and accepted, before anything is asked for; None where only the giver knows it.
+        licence: of what it brings unless told otherwise; see `licence_of`.
         needs_bytes: about how much room it takes at its height; None when that depends on what is given.
         where, key: what it asks for; None when it does not.
         is_here: whether it reads paths of this machine.
@@ -74,6 +90,11 @@ class Source:
     extras: tuple[Extra, ...] = ()
     is_here: bool = False
 
+    def licence_of(self, order: Order) -> Licence | None:
+        """Return the licence of what an order brings; None where only its giver knows it."""
+        default = self.where.default if self.where else ""
+        return self.licence if order.where.strip() in ("", default) else None
+
 
 HAM10000_LICENCE: Final = Licence(
     "CC BY-NC 4.0",
@@ -83,6 +104,16 @@ HAM10000_LICENCE: Final = Licence(
     words.ATTRIBUTION,
     "Tschandl, P., Rosendahl, C. & Kittler, H. The HAM10000 dataset, a large collection of multi-source "
     "dermatoscopic images of common pigmented skin lesions. Sci. Data 5, 180161 (2018).",
+)
+
+_KAGGLE_LICENCE: Final = replace(
+    HAM10000_LICENCE,
+    other=Terms(
+        "CC BY-NC-SA 4.0",
+        "https://creativecommons.org/licenses/by-nc-sa/4.0/",
+        "Kaggle lists its copy under this one, the authors their deposit under the one above. It also wants "
+        "what you make of the pictures to be shared under the same terms.",
+    ),
 )
 
 
@@ -131,7 +162,7 @@ SOURCES: Final = {
             "Kaggle",
             "HAM10000's best-known copy, 5.6 GB, since it holds each picture twice; here each is kept once. "
             "Kaggle wants an account and its key, and lists this copy as CC BY-NC-SA 4.0.",
-            HAM10000_LICENCE,
+            _KAGGLE_LICENCE,
             11_200_000_000,
             lambda order: (
                 "ham10000-kaggle"

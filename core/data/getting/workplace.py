@@ -1,10 +1,11 @@
 """Where a dataset comes together before it appears: `<name>.partial`, with its downloads and its files."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from core.data.getting.remote import Line, Remote, fetch_all, present_bytes
 from core.data.getting.unpacking import BadZip, unpack, unpacked_bytes
@@ -14,6 +15,7 @@ from core.jobs import Report
 RESERVE_BYTES: Final = 500 * 1000**2
 """What stays free: a disk filled to its brim breaks other programs."""
 _NAMED: Final = 3
+_BLOCK_BYTES: Final = 1024 * 1024
 
 
 def free_bytes(folder: Path) -> int:
@@ -83,11 +85,47 @@ class Workplace:
         for reason, names in unpacked.left_out.items():
             self.notes.append(left_out_words(archive.name, reason, names))
 
-    def copy(self, path: Path, to: str) -> None:
-        """Put one file into the dataset, by a path in its folder."""
-        target = self.files / to
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, target)
+    def take_over(self, files: Sequence[tuple[Path, str]], *, origin: str, link: bool = False) -> None:
+        """Put files into the dataset, each by a path in its folder; it tells the bytes, and can be stopped.
+
+        Args:
+            files: what to take, and where to.
+            origin: what they come from, in words.
+            link: give them a second name where the disk knows such, instead of copying them: for files of
+                ours, which go when all is done.
+
+        Raises:
+            GettingError: one of them cannot be read.
+        """
+        done, total, note = 0, sum(path.stat().st_size for path, _ in files), f"Taking over {origin}"
+        self.report(done, total, unit="bytes", note=note)
+        for path, to in files:
+            target = self.files / to
+            target.parent.mkdir(parents=True, exist_ok=True)
+            for n_bytes in _taken(path, target, link=link):
+                done += n_bytes
+                self.report(done, total, unit="bytes", note=note)
+
+
+def _taken(path: Path, target: Path, *, link: bool) -> Iterator[int]:
+    """Yield how many bytes were taken, piece by piece."""
+    if link:
+        with suppress(OSError):  # some disks know no second names
+            target.hardlink_to(path)
+            yield path.stat().st_size
+            return
+    with _readable(path) as opened, target.open("wb") as copy:
+        while block := opened.read(_BLOCK_BYTES):
+            copy.write(block)
+            yield len(block)
+
+
+def _readable(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as problem:
+        # Not to be taken for a disk that cannot be written.
+        raise GettingError(f"{path} cannot be read: {problem.strerror}. Check its permissions.") from problem
 
 
 def left_out_words(origin: str, reason: str, names: Sequence[str]) -> str:

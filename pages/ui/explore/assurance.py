@@ -6,7 +6,7 @@ from typing import Final
 import pandas as pd
 import streamlit as st
 
-from core.data.coverage import COLUMNS, Assurance, Check, assure
+from core.data.coverage import COLUMNS, LEGEND, Assurance, Check, assure
 from core.data.facets import label_of
 from core.data.quality import ITA_LIMITS
 from core.data.splits import SPLITS
@@ -85,6 +85,7 @@ def _draw_counts(assurance: Assurance) -> None:
         with st.expander(title, icon=":material/table_rows:", expanded=column == "dx"):
             shown = table.rename(columns=lambda name: label_of("split", name))
             st.table(shown, alt=f"{title} in each part of the split")
+            st.caption(LEGEND)
             if column == "ita_band":
                 st.caption(ITA_LIMITS)
 

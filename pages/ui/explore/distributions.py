@@ -9,10 +9,10 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.data.facets import COLUMNS, TITLES, UNKNOWN, Facets
-from core.data.selection import AGES, Selection
+from core.data.selection import Selection
 from core.data.summary import SUMMARIES, Finding, balance_plan, count, crosstab, size, summarise
 from core.labels import INDEX
-from core.words import NBSP, NOT_AVAILABLE
+from core.words import NBSP, NOT_AVAILABLE, proportion
 from pages.ui.explore import figures, filtering, rows
 from pages.ui.explore.explored import Explored, Unit
 
@@ -20,18 +20,20 @@ Findings = Mapping[str, Finding]
 
 _COUNTS: Final = "counts"
 _SHARES: Final = "row percentages"
-_AGE_COLUMNS: Final = ("dx", "age_band", AGES)
+_STANDS_ON: Final = {"age": " of known age"}
 
 
 def draw(explored: Explored) -> None:
     """Draw every chart of what is explored, then its rows."""
     found = summarise(explored.dataset.table, explored.selection, explored.unit)
     whole = _of_everything(explored.dataset.key, explored.unit, explored.dataset.table)
+    said = ":material/straighten: A bar that fills its track is 100 %."
     if explored.selection:
-        st.caption(
-            ":material/straighten: The small mark across a bar, and the grey behind ages, are the whole "
-            "dataset. A chart leaves its own part of the filter aside, so that its other bars stay in reach."
+        said += (
+            " The small mark across a bar, and the grey behind ages, are the whole dataset. A chart leaves "
+            "its own part of the filter aside, so that its other bars stay in reach."
         )
+    st.caption(said)
     left, right = st.columns([3, 2], gap="medium")
     with left:
         _draw_balance(explored, found, whole)
@@ -54,18 +56,24 @@ def _of_everything(key: str, unit: Unit, _table: pd.DataFrame) -> dict[str, Find
     return summarise(_table, Selection(), unit)
 
 
-def _card(title: str, n: int, unit: Unit) -> DeltaGenerator:
-    """Return a framed container with a chart's title and how many it stands on."""
+def _card(name: str, finding: Finding, explored: Explored) -> DeltaGenerator:
+    """Return a framed container with a summary's title and how many it stands on."""
+    unit, of = explored.unit, _STANDS_ON.get(name, "")
+    said = f"n{NBSP}={NBSP}{finding.n:,}{NBSP}{unit}{of}"
+    if explored.selection.keys.intersection(SUMMARIES[name].columns):
+        # The chart leaves its own part of the filter aside, and so counts more than are chosen.
+        chosen = SUMMARIES[name].function(explored.chosen, unit).n
+        said += f", {chosen:,} of them chosen"
     card = st.container(border=True, gap="small")
     with card, st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
-        st.header(title, anchor=False)
-        st.caption(f"n{NBSP}={NBSP}{n:,}{NBSP}{unit}", width="content")
+        st.header(SUMMARIES[name].title, anchor=False)
+        st.caption(said, width="content")
     return card
 
 
 def _draw_bars(name: str, column: str, explored: Explored, found: Findings, whole: Findings) -> None:
     finding = found[name]
-    with _card(SUMMARIES[name].title, finding.n, explored.unit):
+    with _card(name, finding, explored):
         _put_bars(name, column, explored, found, whole)
         st.markdown(finding.sentence)
 
@@ -77,7 +85,7 @@ def _put_bars(name: str, column: str, explored: Explored, found: Findings, whole
     )
     if name == "class_balance" and finding.n:
         nevi = float(finding.table["share"].iloc[INDEX["nv"]])
-        data = figures.with_line(data, nevi, f"always “nevus”: right for {figures.percent(nevi)}")
+        data = figures.with_line(data, nevi, f"always “nevus”: right for {proportion(nevi)}")
     figures.draw(
         data | {"label": f"{SUMMARIES[name].title}: {explored.unit} by {TITLES[column].lower()}"},
         key=f"explore_{name}",
@@ -87,7 +95,7 @@ def _put_bars(name: str, column: str, explored: Explored, found: Findings, whole
 
 def _draw_balance(explored: Explored, found: Findings, whole: Findings) -> None:
     finding = found["class_balance"]
-    with _card(SUMMARIES["class_balance"].title, finding.n, explored.unit):
+    with _card("class_balance", finding, explored):
         _put_bars("class_balance", "dx", explored, found, whole)
         st.markdown(finding.sentence)
         st.caption("▲ malignant or pre-malignant")
@@ -134,7 +142,7 @@ def _plan_in_words(table: pd.DataFrame) -> pd.DataFrame:
             "Images": numbers("images", ",.0f"),
             "Copies to add": numbers("extra", ",.0f"),
             "Each seen": numbers("repeats", ".1f", "×"),
-            "Drawn": [figures.percent(share) for share in table["drawn_share"]],
+            "Drawn": [proportion(share) for share in table["drawn_share"]],
         }
     ).set_index("Diagnosis")
 
@@ -145,7 +153,7 @@ def _draw_missing(explored: Explored, found: Findings) -> None:
     if explored.dataset.kind == "bundled":
         # Counts alone have no pictures: nothing is missing.
         table = table[table["column"] != "image_path"]
-    with _card(SUMMARIES["missing"].title, finding.n, explored.unit):
+    with _card("missing", finding, explored):
         figures.draw(
             figures.missing(table, explored.unit, finding.n, explored.selection)
             | {"label": f"Missing values: {explored.unit} by what is unknown of them"},
@@ -164,10 +172,10 @@ def _draw_ages(explored: Explored, found: Findings) -> None:
     finding = found["age"]
     everything = Facets.of(explored.dataset.table)
     bins = figures.age_bins(everything)
-    facets = everything.take(explored.selection.mask(explored.dataset.table, but=_AGE_COLUMNS))
+    facets = everything.take(explored.selection.mask(explored.dataset.table, but=SUMMARIES["age"].columns))
     counts = figures.age_counts(facets, explored.unit, bins)
     whole = figures.age_counts(everything, explored.unit, bins)
-    with _card(SUMMARIES["age"].title, finding.n, explored.unit):
+    with _card("age", finding, explored):
         figures.draw(
             figures.ages(counts, whole, finding.table, explored.selection, unit=explored.unit)
             | {"label": "Ages in five-year steps, together and for each diagnosis"},
@@ -189,7 +197,7 @@ def _pick_age(picked: dict[str, Any]) -> None:
 
 def _draw_sites(explored: Explored, found: Findings, whole: Findings) -> None:
     finding = found["site"]
-    with _card(SUMMARIES["site"].title, finding.n, explored.unit):
+    with _card("site", finding, explored):
         left, right = st.columns([6, 5], gap="medium", vertical_alignment="center")
         with left:
             figures.draw(

@@ -9,7 +9,9 @@ from core.data.inspection import inspect_pictures, stored_inspection
 from core.data.scenes import stored_scenes
 from core.data.twins import describe_pairs, find_twins
 from core.settings import settings
+from core.words import minutes
 from pages.ui import jobs
+from pages.ui.address import whole_number
 from pages.ui.explore import looking
 from pages.ui.explore.datasets import Dataset
 
@@ -109,7 +111,7 @@ def page(key: str, count: int) -> int:
     """Return the page that the address asks for, or the nearest there is."""
     pages = -(-count // SHOWN)
     asked = st.session_state.get(key, st.query_params.get(key, "1"))
-    page = min(max(1, int(asked) if str(asked).isdecimal() else 1), pages)
+    page = whole_number(asked, high=pages)
     if str(asked) != str(page):
         st.session_state[key] = page
     return page
@@ -120,9 +122,3 @@ def draw_pages(key: str, count: int) -> None:
     if count > SHOWN:
         with st.container(horizontal_alignment="center"):
             st.pagination(-(-count // SHOWN), key=key, bind="query-params", max_visible_pages=7)
-
-
-def minutes(seconds: float) -> str:
-    """Return a time in words."""
-    minutes = seconds / 60
-    return f"{minutes:.0f} minutes" if minutes >= 2 else "a minute" if minutes > 0.5 else "half a minute"

@@ -1,6 +1,7 @@
 """The charts of Explore that can be clicked, as data for marks.js, and how one is put on a page.
 
-A length is a share of what is chosen; the small mark across it is the same share in the whole dataset.
+A length is a share of what is chosen, and the whole track is 100 %: one scale for all charts. The small mark
+across it is the same share in the whole dataset.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,8 +14,9 @@ import streamlit as st
 
 from core.data.facets import UNKNOWN, Facets, label_of
 from core.data.selection import Selection
+from core.data.summary import ages_of
 from core.labels import CODES, INDEX
-from core.words import NBSP, NOT_AVAILABLE, short_name
+from core.words import NBSP, NOT_AVAILABLE, proportion, short_name
 from pages.ui import theme
 from pages.ui.explore import outline
 from pages.ui.explore.explored import Unit
@@ -25,8 +27,6 @@ Pick: TypeAlias = Callable[[dict[str, Any]], None]
 
 AGE_BIN_YEARS: Final = 5
 _AGE_TICKS: Final = (0, 20, 40, 60, 80)
-# A chart ends a little behind its longest bar, or the bar would seem to be cut off.
-_ROOM: Final = 1.06
 
 _HERE: Final = Path(__file__).parent
 _marks = st.components.v2.component(
@@ -47,13 +47,6 @@ def draw(data: Data, *, key: str, on_pick: Pick | None = None) -> None:
             on_pick(value)
 
     _marks(data=data, key=key, on_picked_change=picked)
-
-
-def percent(part: float) -> str:
-    """Return a share as people read it; small ones keep a digit, NaN is "n/a"."""
-    if np.isnan(part):
-        return NOT_AVAILABLE
-    return f"{100 * part:.1f}{NBSP}%"
 
 
 def name_of(column: str, value: str) -> str:
@@ -83,7 +76,6 @@ def bars(
     """
     chosen = selection.choices.get(column, frozenset())
     values = table[column].tolist()
-    longest = np.nanmax([*table["share"].fillna(0), *whole["share"].fillna(0), 1e-9]) * _ROOM
     colours = theme.diagnosis_colours() if column == "dx" else {}
     rows = []
     for position in in_order(column, values, whole["count"].tolist()):
@@ -95,22 +87,22 @@ def bars(
                 "value": value,
                 "name": name,
                 "number": f"{count:,}",
-                "share": percent(share),
-                "length": float(np.nan_to_num(share)) / longest,
-                "ghost": float(np.nan_to_num(whole["share"].iloc[position])) / longest if selection else None,
+                "share": proportion(share),
+                "length": float(np.nan_to_num(share)),
+                "ghost": float(np.nan_to_num(whole["share"].iloc[position])) if selection else None,
                 "colour": colours.get(value, theme.colour("primaryColor")),
                 "picked": value in chosen,
                 "dim": bool(chosen) and value not in chosen,
                 "warns": value == UNKNOWN and count > 0,
-                "words": f"{name}: {count:,} of {n:,} {unit}, {percent(share)}",
+                "words": f"{name}: {count:,} of {n:,} {unit}, {proportion(share)}",
             }
         )
-    return {"kind": "bars", "rows": rows, "line": None, "longest": longest}
+    return {"kind": "bars", "rows": rows, "line": None}
 
 
 def with_line(data: Data, share: float, words: str) -> Data:
     """Return bars with a dashed line at a share."""
-    return data | {"line": {"at": share / data["longest"], "words": words}}
+    return data | {"line": {"at": share, "words": words}}
 
 
 def missing(table: pd.DataFrame, unit: Unit, n: int, selection: Selection) -> Data:
@@ -123,14 +115,14 @@ def missing(table: pd.DataFrame, unit: Unit, n: int, selection: Selection) -> Da
                 "value": str(column),
                 "name": str(title),
                 "number": f"{count:,}",
-                "share": percent(share),
+                "share": proportion(share),
                 "length": float(np.nan_to_num(share)),
                 "ghost": None,
                 "colour": theme.colour("orangeColor"),
                 "picked": UNKNOWN in selection.choices.get(str(column), ()),
                 "dim": False,
                 "warns": bool(count),
-                "words": f"{title} unknown: {count:,} of {n:,} {unit}, {percent(share)}",
+                "words": f"{title} unknown: {count:,} of {n:,} {unit}, {proportion(share)}",
             }
         )
     return {"kind": "bars", "rows": rows, "line": None}
@@ -138,11 +130,9 @@ def missing(table: pd.DataFrame, unit: Unit, n: int, selection: Selection) -> Da
 
 def age_counts(facets: Facets, unit: Unit, bins: int) -> np.ndarray:
     """Return how many of each diagnosis are in each age bin of AGE_BIN_YEARS, shape (7, bins)."""
-    known = ~np.isnan(facets.ages)
-    place = np.minimum(facets.ages[known] // AGE_BIN_YEARS, bins - 1).astype(np.int64)
-    cells = facets.columns["dx"].codes[known].astype(np.int64) * bins + place
-    if unit == "lesions":
-        cells = pd.unique(cells * facets.lesion_count + facets.lesions[known]) // facets.lesion_count
+    dx, years, _ = ages_of(facets, unit)
+    place = np.minimum(years // AGE_BIN_YEARS, bins - 1).astype(np.int64)
+    cells = dx.astype(np.int64) * bins + place
     return np.bincount(cells, minlength=len(CODES) * bins).reshape(len(CODES), bins)
 
 
@@ -169,9 +159,10 @@ def ages(
     span = bins * AGE_BIN_YEARS
     together = [INDEX[code] for code in CODES if not chosen or code in chosen]
     ink = theme.colour("primaryColor")
-    first = _age_row("All ages", counts[together].sum(0), whole.sum(0), ink, selection)
+    name = "All diagnoses" if not chosen else "Chosen diagnoses" if len(chosen) > 1 else "Chosen diagnosis"
+    first = _age_row(name, counts[together].sum(0), whole.sum(0), ink, selection)
     known = int(counts[together].sum())
-    first |= {"value": None, "note": f"n{NBSP}={NBSP}{known:,}", "mean": None, "words": "All ages"}
+    first |= {"value": None, "note": f"n{NBSP}={NBSP}{known:,}", "mean": None, "words": name}
     rows = [first]
     colours = theme.diagnosis_colours()
     facts = table.set_index("dx")
@@ -231,7 +222,7 @@ def _shares(counts: np.ndarray) -> np.ndarray:
 def _age_bin(index: int, counts: np.ndarray, known: int, selection: Selection, unit: Unit) -> dict[str, Any]:
     low, high = index * AGE_BIN_YEARS, (index + 1) * AGE_BIN_YEARS - 1
     number = int(counts[index])
-    share = percent(number / known if known else float("nan"))
+    share = proportion(number / known if known else float("nan"))
     chosen = selection.ages
     return {
         "low": low,
@@ -250,7 +241,7 @@ def body(table: pd.DataFrame, selection: Selection, *, unit: Unit, n: int) -> Da
     sites = []
     for site in outline.OUTLINES:
         count = int(counts.get(site, 0))
-        share = percent(count / n if n else float("nan"))
+        share = proportion(count / n if n else float("nan"))
         sites.append(
             {
                 "value": site,
@@ -274,7 +265,7 @@ def body(table: pd.DataFrame, selection: Selection, *, unit: Unit, n: int) -> Da
 def shade(count: float, most: float) -> tuple[str, str]:
     """Return the colour of a square for a count out of `most`, and the ink that is read on it."""
     colour = theme.sequential()[_step(count, most)]
-    return colour, _ink(colour)
+    return colour, ink(colour)
 
 
 def _step(count: float, most: float) -> int:
@@ -298,9 +289,10 @@ def cross(
     cells = counts.to_numpy()
     shares = cells / np.where(sizes == 0, np.nan, sizes)[:, None]
     shown = np.nan_to_num(shares) if as_shares else cells
-    most = float(shown.max(initial=0))
+    # Shares have one scale in every table; counts go up to the largest.
+    most = 1.0 if as_shares else float(shown.max(initial=0))
     scale = theme.sequential()
-    inks = [_ink(colour) for colour in scale]
+    inks = [ink(colour) for colour in scale]
     columns = in_order(column, list(counts.columns), cells.sum(0).tolist())
     rows = []
     for row in in_order(row_column, list(counts.index), cells.sum(1).tolist()):
@@ -309,7 +301,7 @@ def cross(
         for place in columns:
             other, count = str(counts.columns[place]), int(cells[row, place])
             step = _step(float(shown[row, place]), most)
-            share = percent(float(shares[row, place]))
+            share = proportion(float(shares[row, place]))
             line.append(
                 {
                     "value": other,
@@ -327,6 +319,11 @@ def cross(
     names = [str(counts.columns[place]) for place in columns]
     return {
         "kind": "cross",
+        "scale": {
+            "colours": list(scale),
+            "low": "0",
+            "high": f"100{NBSP}% of a row" if as_shares else f"{most:,.0f} {unit}",
+        },
         "columns": [
             # The mark of the malignant stays beside its name where a heading wraps.
             {
@@ -340,7 +337,7 @@ def cross(
     }
 
 
-def _ink(colour: str) -> str:
+def ink(colour: str) -> str:
     """Return white or black, whichever is read better on a colour: one of them always reaches 4.5."""
     parts = np.array([int(colour[start : start + 2], 16) for start in (1, 3, 5)]) / 255
     linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)

@@ -14,6 +14,7 @@ from core.data.thumbnails import montage, thumbnails
 from core.errors import DataError, LesionLensError
 from core.labels import BY_CODE
 from pages.ui import jobs, notices, theme
+from pages.ui.address import whole_number
 from pages.ui.explore import looking, picture, tiles
 from pages.ui.explore.explored import Explored
 
@@ -143,7 +144,7 @@ def _turn_to(explored: Explored, order: np.ndarray) -> Page:
         st.session_state["explore_paged"] = filtered
         st.session_state[_PAGE] = 1
     asked = st.session_state.get(_PAGE, st.query_params.get(_PAGE, "1"))
-    page = page_of(explored.chosen, order, int(asked) if str(asked).isdecimal() else 1)
+    page = page_of(explored.chosen, order, whole_number(asked, high=len(order)))
     if str(asked) != str(page.number):
         st.session_state[_PAGE] = page.number
     return page

@@ -37,7 +37,7 @@ def draw(explored: Explored) -> None:  # noqa: ARG001 -- what is explored now ha
     with left:
         order, mirror = _ask_order(source)
     with right:
-        accepted = _ask_licence(source)
+        accepted = _ask_licence(source, order)
     # Below both: on a phone the licence comes before the button.
     _draw_start(source, order, mirror, root, accepted=accepted)
 
@@ -58,23 +58,28 @@ def _choose_source() -> getting.Source:
     return getting.SOURCES[chosen or names[0]]
 
 
-def _ask_licence(source: getting.Source) -> bool:
+def _ask_licence(source: getting.Source, order: getting.Order) -> bool:
     """Show the licence and who is to be named, and return whether it is accepted."""
     with st.container(border=True):
         st.markdown("**Licence and attribution**")
-        if (licence := source.licence) is None:
+        licence = source.licence_of(order)
+        if licence is None:
             st.markdown(
                 "What comes may be used as its giver says: read the licence where the data is from. "
                 "Pictures of patients may only be used with the right to do so."
             )
             words = "I know its licence and may use it"
         else:
-            st.markdown(f"[{licence.name}]({licence.address}). {licence.about}")
+            for terms in (licence, licence.other):
+                if terms is not None:
+                    st.markdown(f"[{terms.name}]({terms.address}). {terms.about}")
             # No caption: the link in it would be too pale.
             st.markdown(notices.plain(licence.credit))
             st.caption(f"Cite: {notices.plain(licence.cite)}")
-            words = f"I have read {licence.name} and accept it"
-        return st.checkbox(words, key=f"explore_accepted_{source.name}")
+            words = f"I have read {licence.names} and accept {'both' if licence.other else 'it'}"
+        # What is accepted of one dataset says nothing of another one of the same source.
+        which = source.name if licence is source.licence else f"{source.name}_other"
+        return st.checkbox(words, key=f"explore_accepted_{which}")
 
 
 def _ask_order(source: getting.Source) -> tuple[getting.Order, str | None]:

@@ -11,9 +11,10 @@ from core.data.facets import label_of
 from core.data.suspects import FOLDS, cross_validate, rank_suspects
 from core.predict.features import Extractor, compute_features, imagenet_extractor, stored_features
 from core.settings import settings
-from core.words import short_name
+from core.spreadsheet import to_csv
+from core.words import minutes, percent, proportion, short_name
 from pages.ui import jobs, theme
-from pages.ui.explore import examined, figures, picture, tiles
+from pages.ui.explore import examined, picture, tiles
 from pages.ui.explore.datasets import Dataset
 from pages.ui.explore.explored import Explored
 
@@ -39,11 +40,11 @@ def draw(explored: Explored) -> None:
     issues, right = int(ranked["issue"].sum()), int((ranked["suggested"] == ranked["dx"]).sum())
     proven = int((ranked.loc[ranked["issue"], "dx_type"] == "histo").sum())
     said = (
-        f"The model agrees with {figures.percent(right / len(ranked))} of {len(ranked):,} labels. Confident "
+        f"The model agrees with {proportion(right / len(ranked))} of {len(ranked):,} labels. Confident "
         f"learning (cleanlab) counts {issues:,} as worth a look"
     )
     if issues:
-        said += f"; {figures.percent(proven / issues)} of those are proven by histopathology"
+        said += f"; {proportion(proven / issues)} of those are proven by histopathology"
     st.markdown(f"{said}.")
     shown = min(_MOST, len(ranked))
     page = examined.page(_SUSPECTS_PAGE, shown)
@@ -52,7 +53,7 @@ def draw(explored: Explored) -> None:
     examined.draw_pages(_SUSPECTS_PAGE, shown)
     st.download_button(
         "The whole ranking as CSV",
-        data=lambda: f"# {explored.selection.describe()}\n{ranked.to_csv(index=False, float_format='%.4f')}",
+        data=lambda: to_csv(ranked, notes=[explored.selection.describe()], float_format="%.4f"),
         file_name="labels_to_look_at.csv",
         mime="text/csv",
         icon=":material/download:",
@@ -68,8 +69,8 @@ def _draw_suspects(explored: Explored, part: pd.DataFrame) -> None:
     for suspect in part.to_dict("records"):
         how = "" if pd.isna(suspect["dx_type"]) else f", {label_of('dx_type', suspect['dx_type'])}"
         lines = (
-            f"model: {short_name(suspect['suggested'])} {figures.percent(suspect['p_suggested'])}",
-            f"label: {figures.percent(suspect['p_label'])}{how}",
+            f"model: {short_name(suspect['suggested'])} {percent(suspect['p_suggested'])}",
+            f"label: {percent(suspect['p_label'])}{how}",
         )
         colour = theme.diagnosis_colours()[suspect["dx"]]
         groups.append(tiles.Group(rows.loc[[suspect["image_id"]]], short_name(suspect["dx"]), colour, lines))
@@ -90,7 +91,7 @@ def _suspects(dataset: Dataset) -> pd.DataFrame | None:
         "Asking about the labels",
         lambda report: _rank(table, by, report),
         button="Rank the labels",
-        about=f"{first}About {examined.minutes(seconds)} on one core; it can be cancelled, and goes on later "
+        about=f"{first}About {minutes(seconds)} on one core; it can be cancelled, and goes on later "
         "where it stopped.",
     )
 

@@ -23,9 +23,8 @@ from core.errors import SplitError
 from core.evaluate.intervals import Interval
 from core.labels import BY_CODE, CODES
 from core.settings import settings
-from core.words import NOT_AVAILABLE, short_name
+from core.words import NOT_AVAILABLE, proportion, short_name
 from pages.ui import charts, jobs, notices, theme
-from pages.ui.explore import figures
 from pages.ui.explore.explored import Explored
 
 _RULE: Final = "explore_leak_rule"
@@ -119,12 +118,12 @@ def _say_shares(shares: pd.DataFrame, expected: pd.Series | None) -> str:
     worst = max((code for code in CODES if told[code]["test"]), key=lambda code: told[code]["share"])
     at_worst = told[worst]
     said = (
-        f"**{figures.percent(whole['share'])}** of the test pictures ({siblings:,} of {count:,}) show a "
+        f"**{proportion(whole['share'])}** of the test pictures ({siblings:,} of {count:,}) show a "
         f"lesion that training has seen, most for {BY_CODE[worst].name.lower()}: "
-        f"{figures.percent(at_worst['share'])} of {int(at_worst['test']):,}."
+        f"{proportion(at_worst['share'])} of {int(at_worst['test']):,}."
     )
     if expected is not None:
-        said += f" Over all draws the mean is {figures.percent(expected['all'])}."
+        said += f" Over all draws the mean is {proportion(expected['all'])}."
     return said
 
 
@@ -134,12 +133,12 @@ def _numbers(shares: pd.DataFrame, expected: pd.Series | None) -> pd.DataFrame:
         {
             "test pictures": shares["test"].to_numpy(),
             "with a sibling in training": shares["with_sibling"].to_numpy(),
-            "share": [figures.percent(share) for share in shares["share"]],
+            "share": [proportion(share) for share in shares["share"]],
         },
         index=pd.Index(names, name="diagnosis"),
     )
     if expected is not None:
-        table["mean over all draws"] = [figures.percent(expected[code]) for code in shares.index]
+        table["mean over all draws"] = [proportion(expected[code]) for code in shares.index]
     return table
 
 
@@ -150,8 +149,7 @@ def _bars(shares: pd.DataFrame, expected: pd.Series | None) -> go.Figure:
     told = shares.to_dict("index")
     values = [0.0 if np.isnan(told[code]["share"]) else told[code]["share"] for code in order]
     texts = [
-        f"{told[code]['with_sibling']:,.0f} of {told[code]['test']:,.0f} · "
-        f"{figures.percent(told[code]['share'])}"
+        f"{told[code]['with_sibling']:,.0f} of {told[code]['test']:,.0f} · {proportion(told[code]['share'])}"
         for code in order
     ]
     labels = ["All test pictures", *(short_name(code) for code in CODES)]
@@ -242,8 +240,8 @@ def _say_worth(worths: dict[str, Worth]) -> str:
     if worth.compared:
         said += (
             f" With random pictures its mean recall over {len(worth.compared)} diagnoses is "
-            f"{figures.percent(worth.with_sibling)} on test pictures that have a sibling in training "
-            f"(n = {worth.n_with:,}) and {figures.percent(worth.without_sibling)} on those that have none "
+            f"{proportion(worth.with_sibling)} on test pictures that have a sibling in training "
+            f"(n = {worth.n_with:,}) and {proportion(worth.without_sibling)} on those that have none "
             f"(n = {worth.n_without:,})."
         )
     return said
@@ -296,7 +294,7 @@ def _interval(one: Interval) -> str:
 
 def _score_table(worths: dict[str, Worth]) -> pd.DataFrame:
     def recall(value: float, count: int) -> str:
-        return f"{figures.percent(value)} (n = {count:,})" if np.isfinite(value) else NOT_AVAILABLE
+        return f"{proportion(value)} (n = {count:,})" if np.isfinite(value) else NOT_AVAILABLE
 
     return pd.DataFrame(
         {

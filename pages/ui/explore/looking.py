@@ -1,10 +1,9 @@
 """What a network sees in the explored pictures: features, likeness, places on a map. Shared by all."""
 
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -12,16 +11,18 @@ from core.data.likeness import Likenesses
 from core.data.masks import find_masks
 from core.data.projection import PROJECTIONS, Projected
 from core.errors import CheckpointError
-from core.jobs import Report
+from core.jobs import silent
 from core.models.catalog import bundled_names, folder_of
 from core.models.reference import Reference, parse_reference
 from core.predict.features import Extractor, Features, checkpoint_extractor, compute_features, stored_features
-from core.predict.placing import split_of_checkpoint
 from core.settings import settings
-from pages.ui import jobs
+from core.words import minutes
+from pages.ui import jobs, placing
 from pages.ui.explore.datasets import Dataset
 
 _KEEP: Final = "30m"
+# Measured with EfficientNet-Lite0 at 224 px on one core: 30 to 50 ms a picture, decoding included.
+_LOOK_S: Final = 0.04
 
 
 class _NotThere(Exception):
@@ -81,8 +82,8 @@ def draw_features(dataset: Dataset, *, purpose: str) -> Features | None:
         "Looking at the pictures",
         lambda report: compute_features(table, by, cache_dir=cache_dir, report=report),
         button=f"Look at {count:,} pictures",
-        about=f"{purpose} needs one look of {by.name} at each picture: about {_minutes(count)} on a CPU, "
-        "once. It can be cancelled, and goes on later where it stopped.",
+        about=f"{purpose} needs one look of {by.name} at each picture: about {minutes(count * _LOOK_S)} on a "
+        "CPU, once. It can be cancelled, and goes on later where it stopped.",
         on_disk=True,
     )
     # The job may have ended between the first look and this one.
@@ -104,15 +105,10 @@ def projected(dataset: Dataset, found: Features, way: str) -> Projected | None:
     """
     projection = PROJECTIONS[way]
     if projection.slow:
-
-        def arrange(report: Report) -> Projected:
-            report(0, None, note="it cannot be cancelled once it runs")
-            return projection.function(found.values)
-
         return jobs.draw(
             f"map:{way}:{dataset.key}:{found.extractor}:{len(found.image_ids)}",
             f"Arranging by {projection.title}",
-            arrange,
+            partial(projection.function, found.values),
             button=f"Arrange by {projection.title}",
             about=f"{len(found.image_ids):,} pictures take a minute or more; the page stays free meanwhile.",
         )
@@ -133,22 +129,9 @@ def masks_of(dataset: Dataset) -> dict[str, Path]:
 def split(dataset: Dataset) -> pd.Series | None:
     """Return each picture's part of the default checkpoint's own split, by image id; None if not its data."""
     try:
-        folder, reference = checkpoint()
-        return _split(dataset.key, str(reference), len(dataset.table), dataset.table, folder)
+        return placing.split(dataset.key, dataset.table, *checkpoint())
     except CheckpointError:
         return None
-
-
-@st.cache_resource(ttl=_KEEP, max_entries=4, show_spinner=False)
-def _split(
-    key: str,  # noqa: ARG001 -- with the next two, the key of the cache
-    reference: str,  # noqa: ARG001
-    length: int,  # noqa: ARG001
-    _table: pd.DataFrame,
-    _folder: Path,
-) -> pd.Series | None:
-    parts = split_of_checkpoint(_table, _folder)
-    return None if parts is None else parts.set_axis(pd.Index(_table["image_id"]))
 
 
 @st.cache_resource(ttl=_KEEP, max_entries=4, show_spinner=False)
@@ -183,11 +166,4 @@ def _projected(
     way: str,
     _features: Features,
 ) -> Projected:
-    function: Callable[[np.ndarray], Projected] = PROJECTIONS[way].function
-    return function(_features.values)
-
-
-def _minutes(count: int) -> str:
-    # Measured with EfficientNet-Lite0 at 224 px on one core: 30 to 50 ms a picture, decoding included.
-    minutes = count * 0.04 / 60
-    return f"{minutes:.0f} minutes" if minutes >= 2 else "a minute"
+    return PROJECTIONS[way].function(_features.values, silent)

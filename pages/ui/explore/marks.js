@@ -54,6 +54,7 @@ function bars(root, data, pick) {
     share.textContent = row.share
     const [length, ghost, line] = track.children
     length.style.width = `${100 * row.length}%`
+    length.style.minWidth = row.length ? "2px" : ""
     length.style.setProperty("--colour", row.colour)
     ghost.hidden = row.ghost === null
     ghost.style.left = `${100 * (row.ghost ?? 0)}%`
@@ -211,11 +212,16 @@ function body(root, data, pick) {
       pick({ value: site.value })
     }
   }
-  const scale = keep("scale", () => make("div", "scale"))
+  return [figure, scale(keep, data.scale)]
+}
+
+// What the colours mean, from none to most.
+function scale(keep, { colours, low, high }) {
+  const line = keep("scale", () => make("div", "scale"))
   const strip = make("span", "scale-strip")
-  strip.style.background = `linear-gradient(to right, ${data.scale.colours.join(", ")})`
-  scale.replaceChildren(make("span", "", data.scale.low), strip, make("span", "", data.scale.high))
-  return [figure, scale]
+  strip.style.background = `linear-gradient(to right, ${colours.join(", ")})`
+  line.replaceChildren(make("span", "", low), strip, make("span", "", high))
+  return line
 }
 
 function cross(root, data, pick) {
@@ -263,7 +269,7 @@ function cross(root, data, pick) {
     table.append(line)
   }
   frame.replaceChildren(table)
-  return [frame]
+  return [frame, scale(keep, data.scale)]
 }
 
 const KINDS = { bars, ages, body, cross }

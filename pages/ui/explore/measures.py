@@ -10,9 +10,10 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from core.data.quality import MEASURES, Measure, ita_band, percentiles
-from core.words import short_name
+from core.spreadsheet import to_csv
+from core.words import proportion, short_name
 from pages.ui import charts, notices, theme
-from pages.ui.explore import examined, figures, filtering, picture, tiles
+from pages.ui.explore import examined, filtering, picture, tiles
 from pages.ui.explore.explored import Explored
 
 _MEASURE: Final = "explore_measure"
@@ -106,7 +107,7 @@ def _say_measure(measure: Measure, values: pd.Series, chosen: pd.Series, explore
         at, words = (95, "one in twenty") if bare < 0.95 else (99, "one in a hundred")
         more = measure.say(float(np.percentile(chosen, at)))
         said = (
-            f"**{figures.percent(bare)}** of the {len(chosen):,} chosen pictures have {least}; {words} has "
+            f"**{proportion(bare)}** of the {len(chosen):,} chosen pictures have {least}; {words} has "
             f"{more} or more."
         )
     if explored.selection:
@@ -114,10 +115,10 @@ def _say_measure(measure: Measure, values: pd.Series, chosen: pd.Series, explore
         said += f" In the whole dataset the middle is {whole} (n = {int(values.notna().sum()):,})."
     absent = len(explored.chosen) - len(chosen)
     if absent:
-        said += f" It cannot be told for {figures.percent(absent / len(explored.chosen))} ({absent:,})."
+        said += f" It cannot be told for {proportion(absent / len(explored.chosen))} ({absent:,})."
     if measure.name == "ita_degrees":
         bands = ita_band(chosen).value_counts()
-        named = ", ".join(f"{band} {figures.percent(n / len(chosen))}" for band, n in bands.items() if n)
+        named = ", ".join(f"{band} {proportion(n / len(chosen))}" for band, n in bands.items() if n)
         said += f" By band: {named}."
     return said
 
@@ -247,9 +248,9 @@ def _draw_tiles(
     return image_ids
 
 
-def _measures_csv(inspection: pd.DataFrame, explored: Explored) -> str:
+def _measures_csv(inspection: pd.DataFrame, explored: Explored) -> bytes:
     columns = [*MEASURES, "masked", "problem"]
     told = inspection.reindex(explored.chosen["image_id"])[columns].assign(
         ita_band=lambda table: ita_band(table["ita_degrees"])
     )
-    return f"# {explored.selection.describe()}\n{told.to_csv(float_format='%.5g')}"
+    return to_csv(told, notes=[explored.selection.describe()], index=True, float_format="%.5g")

@@ -4,7 +4,7 @@ import streamlit as st
 
 from core.data.summary import size
 from core.labels import CODES, MALIGNANT
-from pages.ui.explore import figures
+from core.words import proportion
 from pages.ui.explore.explored import Explored
 
 _MALIGNANT = [code for code, malignant in zip(CODES, MALIGNANT, strict=True) if malignant]
@@ -22,7 +22,7 @@ def draw(explored: Explored) -> None:
 
 
 def _metric(title: str, part: int, whole: int) -> None:
-    share = figures.percent(part / whole if whole else float("nan"))
+    share = proportion(part / whole if whole else float("nan"))
     st.metric(
         title,
         f"{part:,}",

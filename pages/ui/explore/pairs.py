@@ -10,7 +10,8 @@ from core.data.facets import label_of
 from core.data.scenes import LEAST_POINTS, find_scenes
 from core.data.twins import recall_of_known
 from core.settings import settings
-from core.words import short_name
+from core.spreadsheet import to_csv
+from core.words import minutes, short_name
 from pages.ui import jobs, theme
 from pages.ui.explore import examined, picture, tiles
 from pages.ui.explore.datasets import Dataset
@@ -65,7 +66,7 @@ def draw(explored: Explored) -> None:
     examined.draw_pages(_PAIRS_PAGE, len(shown))
     st.download_button(
         "These pairs as CSV",
-        data=lambda: f"# {explored.selection.describe()}\n{shown.to_csv(index=False)}",
+        data=lambda: to_csv(shown, notes=[explored.selection.describe()]),
         file_name="pairs.csv",
         mime="text/csv",
         icon=":material/download:",
@@ -119,7 +120,7 @@ def _draw_search(dataset: Dataset) -> None:
         button="Look for the same spot under other ids",
         about="Another photo of the same skin, with other light, crop or turn, is no copy. It is found by "
         "points that agree: each picture is compared with the twenty most like it. About "
-        f"{examined.minutes(count * 0.03)} on one core, once; it can be cancelled, and goes on later.",
+        f"{minutes(count * 0.03)} on one core, once; it can be cancelled, and goes on later.",
         on_disk=True,
     )
 

@@ -14,13 +14,13 @@ import streamlit as st
 from core.data.facets import label_of
 from core.data.facts import SEXES, SITES
 from core.data.masks import draw_outline, read_mask, share_inside
-from core.data.pictures import Picture, read_picture
+from core.data.pictures import downscaled, read_picture
 from core.data.splits import lesion_groups
 from core.data.thumbnails import OUTLINE
 from core.errors import LesionLensError, PictureError
 from core.labels import BY_CODE
 from core.words import percent
-from pages.ui import notices
+from pages.ui import notices, placing
 from pages.ui.explore import looking, tiles
 from pages.ui.explore.datasets import Dataset
 from pages.ui.explore.explored import Explored
@@ -30,6 +30,9 @@ OPEN: Final = "explore_open"
 LIKE: Final = "explore_like"
 _OUTLINED: Final = "explore_picture_outline"
 _NEIGHBOURS: Final = 6
+
+LARGE_PX: Final = 1600
+"""More than a dialog shows. The pictures that are kept have 8 MB each at most, whatever a camera made."""
 
 
 def put(image_id: str | None) -> None:
@@ -50,7 +53,7 @@ def draw_opened(explored: Explored, order: Sequence[str]) -> None:
 
     order: the image ids to go through with "previous" and "next".
     """
-    if st.query_params.get(OPEN) is None:
+    if not st.query_params.get(OPEN):
         return
     if _known(explored.dataset, OPEN) is None:
         asked = notices.plain(st.query_params[OPEN][:60])
@@ -115,7 +118,7 @@ def _draw_large(dataset: Dataset, row: pd.Series) -> None:
         st.info("Its picture is not here, only its facts.", icon=":material/image_not_supported:")
         return
     try:
-        pixels = _large(str(row["image_path"])).pixels
+        pixels = _large(str(row["image_path"]))
     except PictureError as problem:
         notices.refuse(problem, icon=":material/broken_image:")
         return
@@ -132,9 +135,10 @@ def _draw_large(dataset: Dataset, row: pd.Series) -> None:
 
 
 @st.cache_resource(ttl="15m", max_entries=4, show_spinner=False)
-def _large(path: str) -> Picture:
-    """Return a decoded picture of a dataset; shared, so not to be changed."""
-    return read_picture(Path(path), name=Path(path).name)
+def _large(path: str) -> np.ndarray:
+    """Return the pixels of a dataset's picture, no side over LARGE_PX; shared, so not to be changed."""
+    pixels = read_picture(Path(path), name=Path(path).name).pixels
+    return downscaled(pixels, max_side_px=LARGE_PX)
 
 
 def _draw_facts(explored: Explored, row: pd.Series) -> None:
@@ -165,21 +169,13 @@ def _word(row: pd.Series, column: str) -> str | None:
     return None if pd.isna(row[column]) else label_of(column, str(row[column]))
 
 
-_PLACES: Final = {
-    "train": "in the **training** part: the model has learned from this very picture",
-    "val": "in the **validation** part: it helped to choose epoch and thresholds, no weight",
-    "test": "in the **test** part: the model has never learned from this lesion",
-}
-
-
 def _place(dataset: Dataset, row: pd.Series) -> str:
     """Say where the picture lies in the default checkpoint's split, or in the one a training would make."""
     icon = ":material/call_split:"
     own = looking.split(dataset)
     if own is not None:
         _, reference = looking.checkpoint()
-        name = notices.plain(Path(reference.name).name)
-        return f"{icon} In the split of {name}, {_PLACES[str(own[str(row['image_id'])])]}."
+        return placing.say(reference, str(own[str(row["image_id"])]))
     if "split" in row.index and not pd.isna(row["split"]):
         part = label_of("split", str(row["split"]))
         return (
@@ -226,13 +222,13 @@ def _asked_facts(explored: Explored, row: pd.Series) -> dict[str, str]:
 
 def _compare_with(image_id: str) -> None:
     """Turn to the gallery, sorted by likeness to a picture; for callbacks, in the map's dialog too."""
-    st.query_params[LIKE] = image_id
     wanted = {"view": "Gallery", "explore_show": "Pictures", "explore_sort": "likeness", "explore_page": 1}
     for key, value in wanted.items():
         # Streamlit warns of a value that is set where there is a default, even if it is the same.
         if st.session_state.get(key) != value:
             st.session_state[key] = value
-    put(None)
+    # In one go: it is one step of the browser's history.
+    st.query_params.update({LIKE: image_id, OPEN: []})
 
 
 def _draw_siblings(explored: Explored, row: pd.Series) -> None:

@@ -1,6 +1,5 @@
 """The chosen rows as a table, page by page, and as a file."""
 
-import io
 from collections.abc import Callable
 from functools import partial
 from typing import Final
@@ -9,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from core.data.facets import TITLES, label_of
+from core.spreadsheet import to_csv
 from core.words import short_name
 from pages.ui.explore.explored import Explored
 
@@ -71,16 +71,9 @@ def _columns(explored: Explored) -> list[str]:
 
 def export(explored: Explored) -> bytes:
     """Return the chosen rows as CSV; lines that begin with # say what they are."""
-    file = io.StringIO()
-    file.write(f"# dataset: {' '.join(explored.dataset.name.split())}\n")
-    file.write(f"# filter: {explored.selection.describe()}\n")
-    total = len(explored.dataset.table)
-    file.write(f"# rows: {len(explored.chosen)} of {total}\n")
-    explored.chosen[_columns(explored)].to_csv(file, index=False, lineterminator="\n")
-    # The mark at the beginning lets spreadsheets read names that are not ASCII.
-    return file.getvalue().encode("utf-8-sig")
-
-
-def read_export(data: bytes) -> pd.DataFrame:
-    """Return the rows of an exported file."""
-    return pd.read_csv(io.BytesIO(data), comment="#", encoding="utf-8-sig")
+    notes = (
+        f"dataset: {explored.dataset.name}",
+        f"filter: {explored.selection.describe()}",
+        f"rows: {len(explored.chosen)} of {len(explored.dataset.table)}",
+    )
+    return to_csv(explored.chosen[_columns(explored)], notes=notes)

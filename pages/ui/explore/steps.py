@@ -267,7 +267,7 @@ def _draw_together(recipe: PictureRecipe, chosen: _Chosen, seed: int) -> None:
         notices.plain(
             f"What the network of {recipe.name} is fed in its last epoch: {_VIEWS} draws of this one picture "
             f"by the trainer's own code, {recipe.train_size} × {recipe.train_size} pixels, before "
-            "normalising. Unlike the cards above, it leaves black what lies beyond the edge."
+            "normalising."
         )
     )
     views = _training_draws(chosen.key, recipe, seed, _pixels=chosen.pixels)

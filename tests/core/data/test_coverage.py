@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.data.coverage import CHECKS, COLUMNS, FEW_LESIONS, Assurance, assure, wilson
+from core.data.coverage import CHECKS, COLUMNS, FEW_LESIONS, LEGEND, Assurance, assure, wilson
 from core.data.facts import SITES as ALL_SITES
 from core.data.inspection import MEASURED
 from core.data.readers import read_dataset
@@ -168,7 +168,7 @@ def test_counts_add_up_in_every_column_and_part(table, parts):
 
 def test_the_report_says_each_check_once_as_csv_and_as_markdown(table, parts):
     found = assure(table, parts, inspection=looked_at(table))
-    text, csv = found.to_markdown(title="A | b <script>"), found.to_csv()
+    text, csv = found.to_markdown(title="A | b <script>"), found.to_csv().decode()
     assert "<script>" not in text
     assert text.splitlines()[0] == "# A \\| b &lt;script>"
     for check in found.checks:
@@ -177,6 +177,8 @@ def test_the_report_says_each_check_once_as_csv_and_as_markdown(table, parts):
     assert read.columns.tolist() == ["column", "value", "part", "images", "lesions", "share"]
     assert len(read) == len(found.counts)
     assert "It is not skin type" in text
+    # Every table says what "5 (3)" is, right before it.
+    assert text.count(f"{LEGEND}\n\n| | ") == text.count("## ") - len(found.parts)
 
 
 def test_parts_that_are_empty_are_left_out(table):

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from dataclasses import asdict
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -131,7 +132,7 @@ def test_the_third_dataset_is_compared_with_all_before_it():
         for lesion, path in (("l1", "/a/x.jpg"), ("l2", "/b/x.jpg"), ("l3", "/c/x.jpg"))
     )
     alike = {"/b/x.jpg", "/c/x.jpg"}
-    result, _, report = merged(one, two, three, same_picture=lambda *paths: set(paths) == alike)
+    result, _, report = merged(one, two, three, same_picture=lambda *paths: set(map(str, paths)) == alike)
     assert result["image_id"].tolist() == ["x", "set1_x"]
     assert report.duplicates == [("set2", "x", "set1")]
 
@@ -267,3 +268,33 @@ def test_a_report_survives_json():
     _, _, report = merged(table(("a", "1", "nv")), table(("a", "1", "mel"), source="y"))
     assert Report.from_json(json.loads(json.dumps(asdict(report)))) == report
     assert any("1 renamed: a of set1 to set1_a" in line for line in report.lines())
+
+
+def test_the_same_file_under_two_ids_is_taken_twice_told_and_one_lesion(tmp_path):
+    ham, other = kaggle(tmp_path / "ham"), tmp_path / "other"
+    for number, path in enumerate(sorted(ham.rglob("*.jpg"))):
+        picture(path, shade=150 + 10 * number)
+    for dx, name in (("akiec", "a.jpg"), ("mel", "b.jpg"), ("mel", "c.jpg")):
+        (other / dx).mkdir(parents=True, exist_ok=True)
+        picture(other / dx / name, shade=20 * (ord(name[0]) - 95))
+    facts = read_dataset(ham).set_index("image_id")
+    one = facts.loc["ISIC_1"]
+    twin = other / one["dx"] / "twin.jpg"
+    twin.parent.mkdir(exist_ok=True)
+    twin.write_bytes(Path(one["image_path"]).read_bytes())
+    wrong = other / next(code for code in CODES if code != one["dx"]) / "wrong.jpg"
+    wrong.parent.mkdir(exist_ok=True)
+    wrong.write_bytes(Path(one["image_path"]).read_bytes())
+
+    report = merge_datasets([("ham", ham), ("other", other)], tmp_path / "out", workers=1)
+    assert [pair[1:] for pair in report.twins] == [("twin", "ham", "ISIC_1")]
+    assert [case[:4] for case in report.disputed] == [("other", "wrong", "ham", "ISIC_1")]
+    assert report.disputed[0][4:] == (wrong.parent.name, one["dx"])
+    said = "\n".join(report.lines())
+    assert "1 taken though another id has the very same file: twin of other (as ISIC_1 of ham)." in said
+    assert f"wrong of other ({wrong.parent.name}; ISIC_1 of ham: {one['dx']})" in said
+    lesions = read_dataset(tmp_path / "out").set_index("image_id")["lesion_id"]
+    assert lesions["twin"] == lesions["ISIC_1"] != lesions["wrong"]
+    # What was done is told again when the command is given again.
+    again = merge_datasets([("ham", ham), ("other", other)], tmp_path / "out", workers=1)
+    assert again == report

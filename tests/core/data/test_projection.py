@@ -5,6 +5,7 @@ import pytest
 
 from core.data.projection import PROJECTIONS, pca
 from core.errors import DataError
+from core.jobs import Cancelled, silent
 
 HERE = [name for name, one in PROJECTIONS.items() if one.is_here]
 
@@ -21,7 +22,7 @@ def features():
 
 @pytest.mark.parametrize("name", HERE)
 def test_every_picture_with_features_has_a_place_and_no_other(features, name):
-    found = PROJECTIONS[name].function(features)
+    found = PROJECTIONS[name].function(features, silent)
     assert found.points.shape == (200, 2)
     assert found.points.dtype == np.float32
     assert np.flatnonzero(np.isnan(found.points).any(axis=1)).tolist() == [7, 50]
@@ -30,7 +31,7 @@ def test_every_picture_with_features_has_a_place_and_no_other(features, name):
 
 @pytest.mark.parametrize("name", HERE)
 def test_groups_that_differ_lie_apart(features, name):
-    points = PROJECTIONS[name].function(features).points
+    points = PROJECTIONS[name].function(features, silent).points
     one, other = np.nanmean(points[:100], axis=0), np.nanmean(points[100:], axis=0)
     within = np.nanstd(points[:100] - one)
     assert np.linalg.norm(one - other) > 2 * within
@@ -39,7 +40,9 @@ def test_groups_that_differ_lie_apart(features, name):
 @pytest.mark.parametrize("name", HERE)
 def test_a_projection_is_the_same_each_time(features, name):
     function = PROJECTIONS[name].function
-    assert np.array_equal(function(features).points, function(features).points, equal_nan=True)
+    assert np.array_equal(
+        function(features, silent).points, function(features, silent).points, equal_nan=True
+    )
 
 
 def test_pca_agrees_with_a_singular_value_decomposition(features):
@@ -77,13 +80,26 @@ def test_one_number_a_picture_makes_a_line():
 @pytest.mark.parametrize("name", HERE)
 def test_too_few_pictures_make_no_map(name):
     with pytest.raises(DataError, match="2 pictures have features"):
-        PROJECTIONS[name].function(np.array([[1.0, 2.0], [3.0, 4.0], [np.nan, np.nan]]))
+        PROJECTIONS[name].function(np.array([[1.0, 2.0], [3.0, 4.0], [np.nan, np.nan]]), silent)
+
+
+@pytest.mark.parametrize("name", HERE)
+def test_a_projection_can_be_stopped(features, name):
+    def stop(*_, **__):
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        PROJECTIONS[name].function(features, stop)
 
 
 def test_umap_says_what_to_install_where_it_is_not(features, monkeypatch):
-    def absent(name):
-        raise ModuleNotFoundError(name)
-
-    monkeypatch.setattr("core.data.projection.import_module", absent)
+    monkeypatch.setattr("core.data.projection.find_spec", lambda _: None)
     with pytest.raises(DataError, match="pip install umap-learn"):
-        PROJECTIONS["umap"].function(features)
+        PROJECTIONS["umap"].function(features, silent)
+
+
+def test_umap_that_breaks_is_said(features, monkeypatch):
+    monkeypatch.setattr("core.data.projection.find_spec", lambda _: True)
+    monkeypatch.setattr("core.data.projection.__name__", "no.such.module")
+    with pytest.raises(DataError, match=r"UMAP could not arrange the pictures \(ModuleNotFoundError.*PCA"):
+        PROJECTIONS["umap"].function(features, silent)

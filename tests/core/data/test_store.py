@@ -170,6 +170,19 @@ def test_processes_together_build_what_one_builds(pictures, tmp_path):
     assert np.array_equal(alone.pixels, together.pixels)
 
 
+def test_a_job_of_a_page_builds_without_a_new_process(pictures, tmp_path, monkeypatch):
+    # A spawned process would run the page's script again: Streamlit puts it in the place of the main module.
+    def no_process(*_, **__):
+        raise AssertionError("a process was started")
+
+    monkeypatch.setattr("subprocess.Popen", no_process)
+    monkeypatch.setattr("multiprocessing.process.BaseProcess.start", no_process)
+    alone = store_of(pictures, tmp_path)
+    with ThreadPoolExecutor(1) as job:
+        built = job.submit(store_of, pictures, tmp_path / "other", workers=2).result()
+    assert np.array_equal(built.pixels, alone.pixels)
+
+
 def test_two_builders_at_once_build_once(pictures, tmp_path):
     decoded = []
     slow = {"progress": lambda done, _: (time.sleep(0.1), decoded.append(done))}

@@ -348,8 +348,8 @@ def test_a_diagnosis_without_images_cannot_be_copied():
 def test_a_share_is_rounded_to_nothing_or_all_only_where_it_is():
     rows = [row(number) for number in range(3000)] + [row(3000, "mel")]
     sentence = class_balance(table_of(rows), "images").sentence.replace("\N{NO-BREAK SPACE}", " ")
-    assert "Nevi are over 99.9 % (3,000 of 3,001 images)" in sentence
-    assert "Rarest are melanomas: under 0.1 % (1 of 3,001)." in sentence
+    assert "Nevi are > 99.9 % (3,000 of 3,001 images)" in sentence
+    assert "Rarest are melanomas: < 0.1 % (1 of 3,001)." in sentence
     assert (
         "Nevi are 100\N{NO-BREAK SPACE}% (1 of 1 images)"
         in class_balance(table_of([row(1)]), "images").sentence

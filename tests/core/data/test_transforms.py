@@ -5,8 +5,10 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from core.data.transforms import AugmentConfig, QuarterTurn, augmentation
+from core.data.steps import Warp, warp
+from core.data.transforms import AugmentConfig, MirroredAffine, QuarterTurn, affine, augmentation
 
 OFF = AugmentConfig(
     min_scale=1.0,
@@ -87,6 +89,29 @@ def test_a_quarter_turn_reaches_all_four_orientations():
     turned = {tuple(QuarterTurn()(picture())[0].flatten().tolist()) for _ in range(60)}
     expected = {tuple(torch.rot90(picture()[0], turns).flatten().tolist()) for turns in range(4)}
     assert turned == expected
+
+
+@pytest.mark.parametrize("shape", [(32, 32), (40, 30)])
+def test_no_corner_becomes_black(shape):
+    bright = torch.full((3, *shape), 200, dtype=torch.uint8)
+    for seed in range(10):
+        torch.manual_seed(seed)
+        assert (MirroredAffine(45.0, 20.0)(bright) == 200).all()
+
+
+@pytest.mark.parametrize(("turn", "lean"), [(30.0, 0.0), (0.0, 15.0), (-40.0, 8.0), (100.0, -5.0)])
+@pytest.mark.parametrize("shape", [(96, 96), (90, 120)])
+def test_a_page_shows_the_turn_that_training_makes(turn, lean, shape):
+    smooth = np.asarray(
+        Image.fromarray(np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)).resize(
+            shape[::-1]
+        )
+    )
+    seen = affine(torch.from_numpy(smooth.copy()).permute(2, 0, 1), turn, lean).permute(1, 2, 0).numpy()
+    shown = warp(smooth, Warp(rotate_degrees=turn, shear_degrees=lean))
+    # Bilinear against bicubic: alike, and far from the picture as it was.
+    assert np.abs(seen.astype(int) - shown).mean() < 2
+    assert np.abs(smooth.astype(int) - shown).mean() > 10
 
 
 def test_gray_pictures_have_three_equal_channels():

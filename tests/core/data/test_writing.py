@@ -8,12 +8,14 @@ import pytest
 from PIL import Image
 
 from core.data import writing
+from core.data.augmenting import Augmentation, augment_dataset
 from core.data.combining import combine
+from core.data.merging import merge_datasets
 from core.data.pictures import read_picture
 from core.data.readers import count_missing, read_dataset
 from core.data.resizing import Size, resize_dataset, resized
 from core.data.splits import Split
-from core.data.synthetic import make_dataset
+from core.data.synthetic import draw_dataset, make_dataset
 from core.data.writing import OutputFolder
 from core.errors import DataError
 from tests.core.data.test_readers import kaggle, picture
@@ -131,8 +133,55 @@ def test_a_folder_that_cannot_be_written_is_said_by_name(data, tmp_path):
 
 def test_torn_pictures_of_a_killed_process_are_swept_up(data, tmp_path):
     work = {"command": "x"}
-    folder = OutputFolder(tmp_path / "out", work=work)
-    (folder.images / "ISIC_1.jpg.77.partial").write_bytes(b"half")
-    folder.finish(read_dataset(data), result={})
+    with OutputFolder(tmp_path / "out", work=work) as folder:
+        (folder.images / "ISIC_1.jpg.77.partial").write_bytes(b"half")
+        folder.finish(read_dataset(data), result={})
     assert list(folder.images.iterdir()) == []
-    assert OutputFolder(tmp_path / "out", work=work).finished == {}
+    with OutputFolder(tmp_path / "out", work=work) as again:
+        assert again.finished == {}
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "images",
+        "metadata.csv",
+        "provenance.json",
+    ]
+
+
+COMMANDS = {
+    "combine": lambda data, out, progress: combine(data, out, workers=1, progress=progress),
+    "resize": lambda data, out, progress: resize_dataset(
+        data, out, size=Size(20), workers=1, progress=progress
+    ),
+    "augment": lambda data, out, progress: augment_dataset(
+        data, out, Augmentation({"mel": 9}), workers=1, progress=progress
+    ),
+    "merge": lambda data, out, progress: merge_datasets([("a", data)], out, workers=1, progress=progress),
+    "synthetic": lambda _, out, progress: draw_dataset(
+        out, images=7, seed=0, size_px=(24, 32), workers=1, progress=progress
+    ),
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_second_command_at_the_same_folder_is_refused_and_the_first_ends_well(name, tmp_path):
+    data = make_dataset(tmp_path / "data", images_per_class=8, seed=1, size_px=(24, 32))
+    refused = []
+
+    def meanwhile(*_):
+        if not refused:
+            with pytest.raises(DataError, match="out is being written already, by another command") as caught:
+                COMMANDS[name](data, tmp_path / "out", None)
+            refused.append(caught.value)
+
+    COMMANDS[name](data, tmp_path / "out", meanwhile)
+    assert refused
+    assert read_dataset(tmp_path / "out")["image_path"].notna().all()
+    assert not (tmp_path / "out" / writing.LOCK_NAME).exists()
+
+
+def test_a_command_that_failed_leaves_its_folder_to_the_next(data, tmp_path):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        combine(data, tmp_path / "out", workers=1, progress=stop)
+    assert combine(data, tmp_path / "out", workers=1).images == 4

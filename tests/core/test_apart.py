@@ -1,0 +1,63 @@
+"""Computations in a process of their own: their result, their end, and their errors."""
+
+import os
+import signal
+import time
+
+import numpy as np
+import psutil
+import pytest
+
+from core.apart import compute_apart
+from core.jobs import Cancelled, silent
+
+
+def double(values: np.ndarray) -> np.ndarray:
+    return values * 2
+
+
+def fail(values: np.ndarray) -> np.ndarray:
+    raise ValueError(f"{len(values)} are too few")
+
+
+def die(values: np.ndarray) -> np.ndarray:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return values
+
+
+def never_end(values: np.ndarray) -> np.ndarray:
+    while True:
+        time.sleep(1)
+
+
+def in_here(name: str) -> str:
+    return f"{__name__}:{name}"
+
+
+def test_the_result_comes_back():
+    values = np.arange(6, dtype=np.float32).reshape(3, 2)
+    found = compute_apart(in_here("double"), values, report=silent)
+    assert found.dtype == np.float32
+    assert np.array_equal(found, values * 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "cause"), [("fail", "ValueError: 2 are too few"), ("die", "ended with code -9")]
+)
+def test_what_went_wrong_is_said(name, cause):
+    with pytest.raises(ChildProcessError, match=cause):
+        compute_apart(in_here(name), np.zeros(2), report=silent)
+
+
+def test_who_is_not_waited_for_is_ended():
+    asked = []
+
+    def stop(*_, **__):
+        asked.append(psutil.Process().children(recursive=True))
+        if len(asked) > 2:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        compute_apart(in_here("never_end"), np.zeros(2), report=stop)
+    (process,) = asked[-1]
+    assert not process.is_running()
