@@ -30,7 +30,7 @@ def folder(tmp_path_factory) -> Path:
 
 def figure(page: Page, name: str):
     """The value of a number of the panel."""
-    return page.locator(".figure").filter(has=page.get_by_text(name, exact=True)).locator(".value")
+    return page.locator(".figure").filter(has=page.get_by_text(name, exact=True)).locator(".value").first
 
 
 def row(page: Page, name: str):
@@ -105,6 +105,8 @@ def test_a_run_is_started_watched_stopped_and_resumed_and_another_replayed(
             button(page, "Stop").click()
             expect(badge(page, "stopped").first).to_be_visible(timeout=START_MS)
             settle(page)
+            # What was drawn while it ran is gone when the page has settled.
+            expect(page.locator(".numbers")).to_have_count(1, timeout=WAIT_MS)
             stopped_at = step(page)
 
             button(page, "Resume").click()

@@ -10,7 +10,7 @@ from core.labels import BY_CODE, CODES
 from core.runs.answers import Answers, answers_of
 from core.runs.following import Epoch, Telling
 from core.runs.library import Summary
-from core.words import NBSP, short_name
+from core.words import NBSP, proportion, short_name
 from pages.ui import frame, notices
 from pages.ui.explore import figures, tiles
 from pages.ui.train import calibration, pictures
@@ -55,7 +55,7 @@ def _squares(epoch: Epoch, picked: tuple[int, int] | None) -> dict[str, Any]:
         cells = []
         for answer, count in enumerate(counts):
             colour, ink = figures.shade(count, max(total, 1))
-            share = figures.percent(count / total if total else float("nan"))
+            share = proportion(count / total if total else float("nan"))
             cells.append(
                 {
                     "value": CODES[answer],
