@@ -36,7 +36,7 @@ TOUR: Final = (
     Stop(
         "Minute three: see how it learned",
         "Train",
-        "Replay the training of this very checkpoint in a minute and a half: what it found, what it mixed up, "
+        "Replay the training of this very checkpoint in a minute and a half: what it found, mixed up, "
         "and where it looked, epoch by epoch.",
         "Open Train",
     ),

@@ -158,7 +158,7 @@ def test_watch_images_are_scrubbed_and_a_square_is_opened(open_at, server):
     page.keyboard.press("Home")
     expect(scrub).to_have_attribute("aria-valuetext", "epoch 1 of 18")
     assert page.get_by_role("img", name=re.compile("Epoch 1: answered")).count() == 12
-    page.get_by_role("button", name=re.compile("^Melanoma answered as Melanocytic nevus: ")).click()
+    page.get_by_role("button", name=re.compile("^▲ Melanoma called Melanocytic nevus: ")).click()
     page.get_by_text("kept no list of them").wait_for()
     # Another part of the page has run again; who looks back is left there.
     expect(scrub).to_have_attribute("aria-valuetext", "epoch 1 of 18")
