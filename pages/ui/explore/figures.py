@@ -369,6 +369,8 @@ def confusion(counts: np.ndarray, *, label: str, picked: tuple[int, int] | None)
     return {
         "kind": "cross",
         "columns": [{"value": code, "name": code, "warns": False} for code in CODES],
+        # The codes are short, so that all seven fit beside each other.
+        "columnRem": 3.5,
         "rows": rows,
         "label": label,
         "scale": {

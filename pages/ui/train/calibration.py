@@ -32,7 +32,7 @@ def draw(epoch: Epoch, answers: Answers | None) -> None:
 def _svg(found: Reliability) -> str:
     """Return the diagram as SVG: certainty to the right, how often right upwards, pictures as the area."""
     ink, line, soft = theme.colour("textColor"), theme.colour("borderColor"), theme.colour("primaryColor")
-    side, pad = _SIDE, 34
+    side, pad = _SIDE, 42
     span = side - 2 * pad
 
     def x(value: float) -> float:
