@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from core.errors import RunError
+from core.models.reference import Reference
 from core.runs.folder import LIVE_STATES, Status
 from core.settings import REPOSITORY
 
@@ -199,6 +200,12 @@ def _started(config: Mapping[str, Any], status: Status) -> float:
         return datetime.fromisoformat(str(config["started"])).timestamp()
     except (KeyError, ValueError, OverflowError):
         return status.heartbeat
+
+
+def trained_here(folder: Path) -> list[Reference]:
+    """Return the checkpoints that the runs of a folder have left, by name."""
+    whole = sorted(folder.glob("*/checkpoint/lesionlens.json"))
+    return [Reference("local", str(path.parent)) for path in whole if not path.parts[-3].startswith(".")]
 
 
 def differences(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:

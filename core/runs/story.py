@@ -11,7 +11,7 @@ import numpy as np
 from core.labels import BY_CODE, CODES
 from core.runs.folder import LIVE_STATES, Status
 from core.runs.following import Telling, ascending
-from core.words import NBSP, NOT_AVAILABLE, Reader, percent
+from core.words import NBSP, NOT_AVAILABLE, Reader, proportion
 
 ALWAYS_NEVUS: Final = 0.669
 """Accuracy of answering "nevus" to every picture of HAM10000: 6,705 of 10,015."""
@@ -171,8 +171,8 @@ def narrate(telling: Telling, status: Status, reader: Reader) -> str:
     if newest.recall is not None and np.isfinite(newest.recall).any():
         low, high = int(np.nanargmin(newest.recall)), int(np.nanargmax(newest.recall))
         said.append(
-            f"Easiest now: {BY_CODE[CODES[high]].name} ({percent(float(newest.recall[high]))} found); "
-            f"hardest: {BY_CODE[CODES[low]].name} ({percent(float(newest.recall[low]))})."
+            f"Easiest now: {BY_CODE[CODES[high]].name} ({proportion(float(newest.recall[high]))} found); "
+            f"hardest: {BY_CODE[CODES[low]].name} ({proportion(float(newest.recall[low]))})."
         )
     return " ".join(said)
 

@@ -10,6 +10,7 @@ from core.data.facts import Facts
 from core.errors import CheckpointError
 from core.models.catalog import bundled_names, catalog, folder_of
 from core.models.reference import Reference, parse_reference
+from core.runs.library import trained_here
 from core.settings import settings
 from pages.ui import cache, notices, placing
 from pages.ui.inputs import Asked
@@ -75,12 +76,13 @@ def ask(checkpoint: "Checkpoint", asked: Asked, facts: Facts) -> "Prediction":
 
 
 def _offered() -> list[Reference]:
-    """Return the catalog's checkpoints, but no bundled one that this copy of the app came without."""
-    return [
+    """Return the catalog's checkpoints, but no bundled one that the app came without, and those of runs."""
+    listed = [
         entry.reference
         for entry in catalog()
         if entry.reference.kind != "bundled" or entry.reference.name in bundled_names()
     ]
+    return [*listed, *trained_here(settings().runs_dir)]
 
 
 def _pick(references: list[Reference]) -> Reference:

@@ -40,7 +40,7 @@ PAGES: Final = {
     for page in (
         Page("Home", HOME_SCRIPT, ":material/home:", "What this is, what is installed, and a short tour."),
         Page("Explore", "pages/explore.py", ":material/travel_explore:", "The diagnoses and the dataset."),
-        Page("Train", "pages/train.py", ":material/model_training:", "How a model is trained."),
+        Page("Train", "pages/train.py", ":material/model_training:", "Watch a model learn, live or again."),
         Page("Predict", "pages/predict.py", ":material/biotech:", "Ask about one picture and see why."),
         Page("Compare", "pages/compare.py", ":material/leaderboard:", "How well the models measured."),
     )

@@ -34,7 +34,14 @@ TOUR: Final = (
         "See the evidence",
     ),
     Stop(
-        "Minute three: ask how good it is",
+        "Minute three: see how it learned",
+        "Train",
+        "Replay the training of this very checkpoint in a minute and a half: what it found, mixed up, "
+        "and where it looked, epoch by epoch.",
+        "Open Train",
+    ),
+    Stop(
+        "Afterwards: ask how good it is",
         "Compare",
         "Look at what was measured on lesions the model never saw, each number with its interval and the "
         "number of pictures behind it.",
@@ -44,9 +51,9 @@ TOUR: Final = (
 
 
 def draw_tour() -> None:
-    """Draw the three stops, each with the link to its page."""
+    """Draw the stops, each with the link to its page."""
     st.header("Three minutes", anchor=False)
-    with st.grid(3, min_column_width=250):
+    with st.grid(2, min_column_width=300):
         for stop in TOUR:
             with st.container(border=True, height="stretch"):
                 st.markdown(f"**{stop.title}**")

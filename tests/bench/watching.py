@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from streamlit.testing.v1 import AppTest
@@ -14,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 from core.runs.following import Follower
 from core.runs.library import Library
 from core.settings import REPOSITORY, settings
-from pages.ui.train import curves
+from pages.ui.train import curves, panel
 from pages.ui.train.curves import Drawn, Look, Options
 from tests.bench.measuring import in_turns
 
@@ -36,7 +37,10 @@ def compare(*, rounds: int) -> None:
         many = _many(Path(temporary) / "many")
         print(f"{RUNS} runs of {STEPS:,} step events and {EPOCHS} epochs each, median of {rounds} rounds")
         print("elapsed: on the clock, whatever else runs; work: of this process's processors\n")
+        looks = _timed_looks()
         _print(_drawing(folder) | _listing(many) | _rerun(folder), rounds=rounds)
+        # The last task of every round laid all runs over each other.
+        _print_looks(looks[1::2][1:])
         _print_million(Path(temporary) / "million")
 
 
@@ -139,9 +143,33 @@ def _rerun(folder: Path) -> Tasks:
             raise RuntimeError(app.exception[0].message)
 
     return {
-        "rerun of the page, one run": lambda: rerun([]),
-        f"rerun of the page, {RUNS} runs laid over": lambda: rerun(names[1:]),
+        "rerun of the whole page, one run": lambda: rerun([]),
+        f"rerun of the whole page, {RUNS} runs laid over": lambda: rerun(names[1:]),
     }
+
+
+def _timed_looks() -> list[float]:
+    """Return a list that fills with the ms of processor time of every look of the panel, which refreshes."""
+    found: list[float] = []
+    look = panel.look
+
+    def timed(*given: Any) -> None:
+        began = time.thread_time()
+        try:
+            look(*given)
+        finally:
+            found.append(1000 * (time.thread_time() - began))
+
+    panel.look = timed  # type: ignore[assignment]
+    return found
+
+
+def _print_looks(looks: list[float]) -> None:
+    low, middle, high = np.quantile(looks, [0.25, 0.5, 0.75])
+    print(
+        f"A look of the panel, which is what refreshes, {RUNS} runs laid over: {middle:.1f} ms of work "
+        f"({low:.1f} to {high:.1f}, n = {len(looks)})\n"
+    )
 
 
 def _print(tasks: Tasks, *, rounds: int) -> None:

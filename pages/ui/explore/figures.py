@@ -337,6 +337,50 @@ def cross(
     }
 
 
+def confusion(counts: np.ndarray, *, label: str, picked: tuple[int, int] | None) -> Data:
+    """Return a confusion matrix; a square is as dark as its share of the truth's pictures.
+
+    Args:
+        counts: pictures by truth (rows) and answer, in the order of CODES, shape (7, 7).
+        label: its name for a screen reader.
+        picked: truth and answer of the square that is chosen.
+    """
+    rows = []
+    for truth, code in enumerate(CODES):
+        size = int(counts[truth].sum())
+        cells = []
+        for answer, other in enumerate(CODES):
+            count = int(counts[truth, answer])
+            colour, text = shade(count, max(size, 1))
+            share = count / size if size else float("nan")
+            cells.append(
+                {
+                    "value": other,
+                    "number": f"{count:,}",
+                    "colour": colour,
+                    "ink": text,
+                    "empty": count == 0,
+                    "picked": picked == (truth, answer),
+                    "words": f"{short_name(code)} called {short_name(other)}: {count:,} of {size:,}, "
+                    f"{proportion(share)}",
+                }
+            )
+        rows.append({"value": code, "name": short_name(code), "warns": False, "cells": cells})
+    return {
+        "kind": "cross",
+        "columns": [{"value": code, "name": code, "warns": False} for code in CODES],
+        # The codes are short, so that all seven fit beside each other.
+        "columnRem": 3.5,
+        "rows": rows,
+        "label": label,
+        "scale": {
+            "colours": list(theme.sequential()),
+            "low": "none",
+            "high": "all pictures of the row",
+        },
+    }
+
+
 def ink(colour: str) -> str:
     """Return white or black, whichever is read better on a colour: one of them always reaches 4.5."""
     parts = np.array([int(colour[start : start + 2], 16) for start in (1, 3, 5)]) / 255

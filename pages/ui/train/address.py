@@ -8,7 +8,8 @@ from typing import Final
 
 import streamlit as st
 
-from core.runs.library import BUNDLED, Summary
+from core.runs.library import Summary
+from core.settings import settings
 from pages.ui import notices
 
 RUN: Final = "run"
@@ -44,8 +45,10 @@ def chosen(runs: Sequence[Summary], *, waits: bool = False) -> Summary | None:
 
 def _first(runs: Sequence[Summary]) -> Summary | None:
     live = [run for run in runs if run.is_live]
-    here = [run for run in runs if not run.reference.startswith(BUNDLED)]
-    return next(iter([*live, *here, *runs]), None)
+    here = [run for run in runs if not run.is_bundled]
+    # Of the recorded ones, how the checkpoint that answers on the Predict page was made.
+    own = [run for run in runs if run.reference == settings().default_checkpoint]
+    return next(iter([*live, *here, *own, *runs]), None)
 
 
 def compared(runs: Sequence[Summary], looked_at: Summary) -> tuple[Summary, ...]:

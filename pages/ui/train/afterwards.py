@@ -36,7 +36,7 @@ def draw(run: Summary, telling: Telling, state: str) -> None:
     if not run.is_bundled:
         with st.expander("Publish it", icon=":material/publish:"):
             st.code(
-                f"python -m train publish --checkpoint {reference} --repo OWNER/NAME",
+                f"python -m train publish {run.name} --repo OWNER/NAME --dry-run",
                 language=None,
                 wrap_lines=True,
             )

@@ -22,7 +22,7 @@ def draw(epoch: Epoch, answers: Answers | None) -> None:
             "when its training has ended; the Compare page shows what that reached."
         )
         return
-    st.html(_svg(found))
+    st.image(_svg(found), width=300, alt=_words(found))
     st.caption(
         f"On the dotted line, a certainty is right as often as it says. Mean gap (ECE) {found.error:.3f}, "
         f"n = {int(found.n.sum()):,}. Before the correction at the end of training."
@@ -32,7 +32,7 @@ def draw(epoch: Epoch, answers: Answers | None) -> None:
 def _svg(found: Reliability) -> str:
     """Return the diagram as SVG: certainty to the right, how often right upwards, pictures as the area."""
     ink, line, soft = theme.colour("textColor"), theme.colour("borderColor"), theme.colour("primaryColor")
-    side, pad = _SIDE, 34
+    side, pad = _SIDE, 42
     span = side - 2 * pad
 
     def x(value: float) -> float:
@@ -46,7 +46,6 @@ def _svg(found: Reliability) -> str:
         f'<line x1="{x(0)}" y1="{y(0)}" x2="{x(1)}" y2="{y(1)}" stroke="{ink}" stroke-dasharray="2 4"/>',
     ]
     most = max(int(found.n.max()), 1)
-    spoken = []
     for certainty, right, n in zip(found.certainty, found.right, found.n, strict=True):
         if not n or not np.isfinite(certainty):
             continue
@@ -55,7 +54,6 @@ def _svg(found: Reliability) -> str:
             f'<circle cx="{x(certainty):.1f}" cy="{y(right):.1f}" r="{radius:.1f}" fill="{soft}" '
             f'fill-opacity="0.55" stroke="{soft}"/>'
         )
-        spoken.append(f"certainty {certainty:.2f}: right {right:.2f}, n {int(n)}")
     for value in (0.0, 0.5, 1.0):
         parts.append(
             f'<text x="{x(value)}" y="{side - pad + 16}" text-anchor="middle">{value:g}</text>'
@@ -66,8 +64,17 @@ def _svg(found: Reliability) -> str:
         f'<text x="12" y="{side / 2}" text-anchor="middle" '
         f'transform="rotate(-90 12 {side / 2})">right</text>'
     )
-    words = "Reliability. " + "; ".join(spoken)
     return (
-        f'<svg role="img" aria-label="{words}" viewBox="0 0 {side} {side}" '
-        f'font-size="11" fill="{ink}" style="width:100%;max-width:20rem;display:block">{"".join(parts)}</svg>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{side}" height="{side}" viewBox="0 0 {side} {side}" '
+        f'font-family="sans-serif" font-size="11" fill="{ink}">{"".join(parts)}</svg>'
     )
+
+
+def _words(found: Reliability) -> str:
+    """Return the diagram in words."""
+    told = [
+        f"certainty {certainty:.2f}: right {right:.2f}, n {int(n)}"
+        for certainty, right, n in zip(found.certainty, found.right, found.n, strict=True)
+        if n
+    ]
+    return f"Reliability. {'; '.join(told)}."

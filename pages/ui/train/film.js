@@ -120,8 +120,9 @@ class Film {
     this.scrub.step = 1
     this.scrub.setAttribute("aria-label", "Epoch of the watch images")
     this.scrub.oninput = () => {
+      const wanted = Number(this.scrub.value)
       this.stop()
-      this.show(Number(this.scrub.value))
+      this.show(wanted)
     }
     this.epoch = make("span", "epoch")
     this.kinds = make("div", "kinds")

@@ -27,7 +27,7 @@ def draw(run: Summary) -> None:
     """Draw the head of the run that is looked at."""
     replay = player.replay_of(run)
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader(notices.plain(run.name), anchor=False, width="content")
+        st.header(notices.plain(run.name), anchor=False, width="content")
         if replay is not None:
             st.badge("REPLAY", icon=":material/replay:", color="violet")
         if not run.is_bundled:

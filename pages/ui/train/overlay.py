@@ -1,5 +1,6 @@
 """Runs that are laid over each other: only the settings in which they differ."""
 
+import math
 from collections.abc import Sequence
 
 import pandas as pd
@@ -16,22 +17,20 @@ def draw(runs: Sequence[Summary]) -> None:
         return
     st.subheader("What differs", anchor=False)
     names = _names(runs)
-    table = differences({names[run.reference]: run.config for run in runs})
-    best = pd.DataFrame(
-        {
-            name: ["–" if run.best != run.best else f"{run.best:.3f}"]
-            for run, name in zip(runs, names.values(), strict=True)
-        },
-        index=["best balanced accuracy"],
-    )
-    rows = pd.DataFrame(
-        {setting: {run: _words(value) for run, value in row.items()} for setting, row in table.items()}
-    ).T
+    table = differences({run.reference: run.config for run in runs})
+    rows = {
+        "best balanced accuracy": [
+            NOT_AVAILABLE if math.isnan(run.best) else f"{run.best:.3f}" for run in runs
+        ]
+    }
+    rows |= {setting: [_words(value) for value in row.values()] for setting, row in table.items()}
+    shown = [[notices.plain(value) for value in row] for row in rows.values()]
+    titles = [notices.plain(names[run.reference]) for run in runs]
     st.table(
-        pd.concat([best, rows]).map(lambda value: notices.plain(str(value))).rename(columns=notices.plain),
+        pd.DataFrame(shown, index=[notices.plain(name) for name in rows], columns=titles),
         alt="Best score and the settings in which the compared runs differ",
     )
-    if rows.empty:
+    if not table:
         st.caption("They were started with the same settings, dataset and split.")
 
 

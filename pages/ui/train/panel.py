@@ -46,7 +46,16 @@ def draw(run: Summary, others: Sequence[Summary], reader: Reader, *, hidden: boo
 
 
 def _draw_moving(reference: str, others: tuple[str, ...], reader: Reader, moved: bool) -> None:
-    run = sources.find(reference)
+    look(reference, others, reader, moved)
+
+
+def look(reference: str, others: tuple[str, ...], reader: Reader, moved: bool) -> None:
+    """Draw what a run has told by now: the part that refreshes.
+
+    moved: whether anything moved when the page decided how often to look.
+    """
+    here = {run.reference: run for run in sources.runs()}
+    run = here.get(reference)
     if run is None:
         st.rerun()
     replay = player.replay_of(run)
@@ -54,7 +63,7 @@ def _draw_moving(reference: str, others: tuple[str, ...], reader: Reader, moved:
         player.draw(run, replay)
     telling, status = _now(run, replay)
     state = run.state if replay is None else status.state
-    over = [one for name in others if (one := sources.find(name)) is not None]
+    over = [here[name] for name in others if name in here]
     _say(run, telling, status, state, reader)
     if run.status is not None:
         share = min(1.0, status.step / status.total_steps) if status.total_steps else None

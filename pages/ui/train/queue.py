@@ -72,7 +72,7 @@ def asked_for(runs: Sequence[Summary]) -> Queued | None:
 
 def draw_waiting(name: str) -> None:
     """Draw a run that was asked for and has not begun yet; the page follows when it has."""
-    st.subheader(notices.plain(name), anchor=False)
+    st.header(notices.plain(name), anchor=False)
     st.fragment(_draw_waiting, run_every="1.5s")(name)
 
 

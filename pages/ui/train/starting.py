@@ -79,7 +79,7 @@ def draw_button() -> None:
 def draw() -> None:
     """Draw the form, top to bottom: each part appears when what it needs is chosen."""
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader("New run", anchor=False)
+        st.header("New run", anchor=False)
         st.space("stretch")
         st.button("Back to the runs", icon=":material/arrow_back:", key="train_back", on_click=leave)
     if (problem := st.session_state.pop(_PROBLEM, None)) is not None:

@@ -8,7 +8,7 @@ import pytest
 
 from core.errors import RunError
 from core.runs import library
-from core.runs.library import BUNDLED_RUNS, Library, differences
+from core.runs.library import BUNDLED_RUNS, Library, differences, trained_here
 from tests.core.runs.making import BEGAN, write_run
 
 
@@ -110,6 +110,15 @@ def test_only_settings_that_differ_are_told(tmp_path):
         "optimizer.learning_rate": {"one": 0.1, "two": 0.2},
         "seed": {"one": None, "two": 3},
     }
+
+
+def test_checkpoints_that_runs_have_left_are_found_when_whole(tmp_path):
+    for name in ("whole", "half", ".trash"):
+        (tmp_path / name / "checkpoint").mkdir(parents=True)
+    for name in ("whole", ".trash"):
+        (tmp_path / name / "checkpoint" / "lesionlens.json").write_text("{}")
+    assert [str(found) for found in trained_here(tmp_path)] == [f"local:{tmp_path}/whole/checkpoint"]
+    assert trained_here(tmp_path / "nowhere") == []
 
 
 def test_every_bundled_run_can_be_read_and_is_named_so():

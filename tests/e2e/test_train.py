@@ -1,0 +1,196 @@
+"""Train in a browser: start a real run, watch it move, stop and resume it, replay another, compare two."""
+
+import re
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from core.data.synthetic import make_dataset
+from core.runs import control
+from core.runs.folder import RunFolder
+from tests.core.runs.making import write_run
+from tests.e2e.conftest import serve, settle
+from tests.e2e.test_frame import STREAMLITS_OWN
+
+pytestmark = pytest.mark.browser
+
+# A trainer imports torch, reads the pictures and computes their features first.
+START_MS = 150_000
+WAIT_MS = 90_000
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return make_dataset(
+        tmp_path_factory.mktemp("data") / "drawn", images_per_class=16, seed=3, size_px=(96, 128)
+    )
+
+
+def figure(page: Page, name: str):
+    """The value of a number of the panel."""
+    return page.locator(".figure").filter(has=page.get_by_text(name, exact=True)).locator(".value").first
+
+
+def row(page: Page, name: str):
+    """A run on the shelf."""
+    return page.get_by_role("button", name=re.compile(f"^{re.escape(name)}, "))
+
+
+def button(page: Page, name: str):
+    """A button of the page; Streamlit's own bar has a "Stop" too."""
+    return page.get_by_test_id("stMainBlockContainer").get_by_role("button", name=name, exact=True)
+
+
+def press(page: Page, name: str, then: re.Pattern[str], *, tries: int = 6) -> None:
+    """Press a button until what follows is there: a press while the page changes state may miss it."""
+    for attempt in range(1, tries + 1):
+        if button(page, name).count():
+            button(page, name).click()
+        try:
+            expect(badge(page, then).first).to_be_visible(timeout=15_000)
+        except AssertionError:
+            if attempt == tries:
+                raise
+        else:
+            return
+
+
+def badge(page: Page, words: str | re.Pattern[str]):
+    return page.get_by_test_id("stMainBlockContainer").get_by_text(words, exact=True)
+
+
+def step(page: Page) -> int:
+    return int(figure(page, "Step").inner_text().replace(",", ""))
+
+
+def wait_for_step(page: Page, least: int) -> None:
+    expect(figure(page, "Step")).to_be_visible(timeout=START_MS)
+    page.wait_for_function(
+        """least => {
+            for (const host of document.querySelectorAll('*')) {
+                const value = host.shadowRoot?.querySelector('.figure .value')
+                if (value) return Number(value.textContent.replaceAll(',', '')) >= least
+            }
+            return false
+        }""",
+        arg=least,
+        timeout=START_MS,
+    )
+
+
+def start(page: Page, name: str) -> None:
+    """Start a small run that takes long, through the form."""
+    page.get_by_role("button", name="New run").click()
+    page.wait_for_url("**new=yes**")
+    page.get_by_text("What will happen on this machine").wait_for()
+    page.get_by_text("The settings that matter").click()
+    for label, value in (("Epochs", "900"), ("Picture size, px", "32")):
+        field = page.get_by_role("spinbutton", name=label)
+        field.fill(value)
+        field.press("Enter")
+        page.get_by_text(re.compile(f"differs from the recipe in .*={value}")).wait_for()
+    field = page.get_by_role("textbox", name="Name")
+    field.fill(name)
+    field.press("Enter")
+    settle(page)
+    page.get_by_role("button", name="Start training").click()
+    page.wait_for_url(f"**run={name}**")
+
+
+def test_a_run_is_started_watched_stopped_and_resumed_and_another_replayed(
+    open_at, app_root, checkpoint, folder, tmp_path
+):
+    runs = tmp_path / "runs"
+    environment = {
+        "LESIONLENS_CHECKPOINT": checkpoint,
+        "LESIONLENS_DATA": str(folder),
+        "LESIONLENS_RUNS": str(runs),
+        "LESIONLENS_CACHE": str(tmp_path / "cache"),
+        "OMP_NUM_THREADS": "1",
+    }
+    with serve(app_root, **environment) as address:
+        page = open_at(f"{address}/train")
+        start(page, "journey")
+        try:
+            wait_for_step(page, 1)
+            wait_for_step(page, step(page) + 1)
+            button(page, "Stop").click()
+            expect(badge(page, "stopped").first).to_be_visible(timeout=START_MS)
+            settle(page)
+            # What was drawn while it ran is gone when the page has settled.
+            expect(page.locator(".numbers")).to_have_count(1, timeout=WAIT_MS)
+            stopped_at = step(page)
+
+            press(page, "Resume", re.compile("^(waiting|starting|running)$"))
+            expect(badge(page, "running").first).to_be_visible(timeout=START_MS)
+            wait_for_step(page, stopped_at + 1)
+        finally:
+            run = RunFolder(runs / "journey")
+            if run.path.exists() and run.status().observed() == "running":
+                control.stop(run)
+        expect(badge(page, "stopped").first).to_be_visible(timeout=START_MS)
+
+        row(page, "lesionlens-lite0").click()
+        page.wait_for_url("**run=bundled**lesionlens-lite0**")
+        page.get_by_role("button", name=re.compile("^Watch it learn")).click()
+        page.get_by_role("button", name=re.compile("Pause")).wait_for()
+        assert badge(page, "REPLAY").first.is_visible()
+        wait_for_step(page, 20)
+        assert step(page) < 4500
+        page.get_by_role("button", name=re.compile("Pause")).click()
+        page.get_by_role("button", name=re.compile("Play")).first.wait_for()
+
+        page.get_by_role("button", name="Compare with journey").click()
+        page.wait_for_url("**with=journey**")
+        page.get_by_role("heading", name="What differs").wait_for()
+        assert page.get_by_test_id("stException").count() == 0
+
+
+def test_curves_are_read_and_zoomed_by_keyboard_and_keep_their_zoom(open_at, server):
+    page = open_at(f"{server}/train")
+    chart = page.get_by_role("group", name=re.compile("^Balanced accuracy by epoch"))
+    chart.focus()
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_text(re.compile("^epoch .*: validation 0[.]4"))).to_have_count(1)
+    page.keyboard.press("+")
+    back = page.get_by_role("button", name="Show all")
+    expect(back).to_be_visible(timeout=WAIT_MS)
+    page.get_by_role("radio", name="best").click()
+    page.get_by_text("Validation pictures after epoch 13").wait_for()
+    expect(back).to_be_visible()
+    back.click()
+    expect(back).to_be_hidden()
+
+
+def test_watch_images_are_scrubbed_and_a_square_is_opened(open_at, server):
+    page = open_at(f"{server}/train")
+    scrub = page.get_by_role("slider", name="Epoch of the watch images")
+    scrub.focus()
+    page.keyboard.press("Home")
+    expect(scrub).to_have_attribute("aria-valuetext", "epoch 1 of 18")
+    assert page.get_by_role("img", name=re.compile("Epoch 1: answered")).count() == 12
+    page.get_by_role("button", name=re.compile("^▲ Melanoma called Melanocytic nevus: ")).click()
+    page.get_by_text("kept no list of them").wait_for()
+    # Another part of the page has run again; who looks back is left there.
+    expect(scrub).to_have_attribute("aria-valuetext", "epoch 1 of 18")
+
+
+@pytest.mark.parametrize("query", ["new=yes", "run=failed&with=bundled:lesionlens-lite0,other"])
+def test_everyone_can_start_and_compare(open_at, app_root, checkpoint, folder, tmp_path, query):
+    write_run(tmp_path / "failed", state="failed", message="No space left on device")
+    write_run(tmp_path / "other", recipe={"batch_size": 7})
+    environment = {"LESIONLENS_CHECKPOINT": checkpoint, "LESIONLENS_DATA": str(folder)}
+    with serve(app_root, **environment, LESIONLENS_RUNS=str(tmp_path)) as address:
+        page = open_at(f"{address}/train?{query}")
+        violations = Axe().run(page).response["violations"]
+        assert [
+            f"{violation['id']}: {node['html'][:160]}"
+            for violation in violations
+            if violation["id"] not in STREAMLITS_OWN
+            for node in violation["nodes"]
+        ] == []
+        page.set_viewport_size({"width": 390, "height": 800})
+        assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= 390
