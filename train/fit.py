@@ -121,8 +121,8 @@ def start(
         LesionLensError: the data, the weights or the run's name cannot be used.
         KeyboardInterrupt: after Ctrl-C or SIGTERM, when the state was saved.
     """
-    check_trackers(recipe)
     accelerator = make_accelerator(recipe)
+    check_trackers(recipe)
     metadata = read_dataset(data_dir)
     split = Split.of(metadata, seed=recipe.seed)
     spec = MODELS[recipe.model]
@@ -171,8 +171,8 @@ def resume(name: str, display: TerminalDisplay, *, then: Then | None = None) -> 
     """
     run = RunFolder.open(settings().runs_dir, name)
     plan = _plan_of(run)
-    check_trackers(plan.recipe)
     accelerator = make_accelerator(plan.recipe)
+    check_trackers(plan.recipe)
     if accelerator.is_main_process:
         run.take_over()
     accelerator.wait_for_everyone()

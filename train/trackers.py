@@ -12,6 +12,8 @@ from train.recipe import Recipe
 def check_trackers(recipe: Recipe) -> None:
     """Refuse trackers that are not known, or whose library is not installed: Accelerate would leave them out.
 
+    An Accelerator must have been made.
+
     Raises:
         RecipeError: it names the tracker and what to install.
     """

@@ -1,4 +1,4 @@
-"""Measurements as tables: `python -m tests.bench` predict, memory, data, explore, watching or compare.
+"""Measurements as tables: `python -m tests.bench` predict, memory, data, loader, explore, watching, compare.
 
 No test asserts a time, since a busy machine is no failure. What is compared is measured in turns, round by
 round, so that whatever else the machine does falls on all of it alike; the ratios are what counts.
@@ -65,6 +65,24 @@ def data(
 
     _use(threads)
     rates(folder, count=count, size=size)
+
+
+@app.command()
+def loader(
+    folder: Annotated[
+        Path | None, typer.Option(help="Pictures to load; synthetic ones when not given.")
+    ] = None,
+    count: Annotated[int, typer.Option(help="How many pictures.")] = 640,
+    size: Annotated[int, typer.Option(help="Side of an augmented picture, px.")] = 192,
+    workers: Annotated[int, typer.Option(help="Processes that prepare pictures.")] = 1,
+    rounds: Annotated[int, typer.Option(help="Rounds, in each of which everything is measured once.")] = 3,
+    threads: Threads = 0,
+) -> None:
+    """Compare the image store with a plain ImageFolder: images/s, and how long training steps wait."""
+    from tests.bench.loading import compare
+
+    _use(threads)
+    compare(folder, count=count, size=size, workers=workers, rounds=rounds)
 
 
 @app.command()

@@ -18,7 +18,7 @@ _DRAWN = 40
 def rates(folder: Path | None, *, count: int, size: int) -> None:
     """Print pictures per second of the store and of the default augmentation."""
     with tempfile.TemporaryDirectory() as temporary:
-        paths = _pictures(folder, count) if folder else _drawn(Path(temporary), count)
+        paths = pictures_in(folder, count) if folder else drawn(Path(temporary), count)
         names = [f"{position}_{path.stem}" for position, path in enumerate(paths)]
         started = time.perf_counter()
         store = open_store(names, paths, cache_dir=Path(temporary) / "cache")
@@ -37,12 +37,13 @@ def rates(folder: Path | None, *, count: int, size: int) -> None:
         print(f"augmentation: {len(pictures) / elapsed_s:.0f} pictures/s to {size} px, one process")
 
 
-def _pictures(folder: Path, count: int) -> list[Path]:
+def pictures_in(folder: Path, count: int) -> list[Path]:
+    """Return the first `count` pictures of a folder."""
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
     return found[:count]
 
 
-def _drawn(folder: Path, count: int) -> list[Path]:
+def drawn(folder: Path, count: int) -> list[Path]:
     """Draw few pictures and take them again and again: drawing is slower than what is measured."""
     paths = []
     for seed in range(min(_DRAWN, count)):

@@ -17,7 +17,7 @@ from accelerate import Accelerator
 from safetensors.torch import load_file
 
 from core.data.splits import Split
-from core.errors import RunError
+from core.errors import RecipeError, RunError
 from core.evaluate.artifact import Evaluation
 from core.labels import CODES
 from core.models.checkpoint import read_manifest
@@ -160,6 +160,31 @@ def test_a_run_killed_before_its_first_epoch_begins_again(tiny):
         assert event["val_loss"] == pytest.approx(uninterrupted["val_loss"], rel=1e-4)
 
 
+def test_two_processes_learn_what_one_learns_with_the_same_global_batch(tiny):
+    """Frozen, so that no process counts batch statistics of its own: what is left is rounding."""
+    same = ("mode=frozen", "epochs=2", "regularise.facts_dropout=0", "regularise.all_facts_dropout=0")
+    one = fit(tiny, "one", "batch_size=16", "regularise.drop_rate=0", *same)
+    changes = [
+        word for change in ("batch_size=8", "regularise.drop_rate=0", *same) for word in ("--set", change)
+    ]
+    with folders(settings().runs_dir, tiny.cache):
+        fitted = trainer(
+            "fit", str(tiny.recipe), "--data", str(tiny.data), "--run", "two", *changes, processes=2
+        )
+    assert fitted.returncode == 0, fitted.stderr
+    two = RunFolder.open(settings().runs_dir, "two")
+    for event, alone in zip(epochs_of(two), epochs_of(one), strict=True):
+        assert (event["epoch"], event["step"], event["images"]) == (
+            alone["epoch"],
+            alone["step"],
+            alone["images"],
+        )
+        for name in ("train_loss", "val_loss"):
+            assert event[name] == pytest.approx(alone[name], rel=1e-3), name
+    # One writer: nothing is told twice.
+    assert len([event for event in two.events()[0] if event["kind"] == "epoch"]) == 2
+
+
 VARIANTS = {
     "bf16": ["precision=bf16"],
     "accumulation": ["optimizer.accumulate=3"],
@@ -169,6 +194,7 @@ VARIANTS = {
     "gray": ["gray=true"],
     "frozen stages": ["optimizer.freeze_stages=2", "optimizer.layer_decay=0.8"],
     "workers": ["workers=1"],
+    "gradient checkpointing": ["grad_checkpointing=true"],
 }
 
 
@@ -178,6 +204,45 @@ def test_each_choice_of_a_recipe_trains(tiny, variant):
     (epoch,) = epochs_of(run)
     assert math.isfinite(epoch["train_loss"])
     assert run.status().state == "finished"
+
+
+def test_gradient_checkpointing_changes_memory_and_not_what_is_learned(tiny):
+    plain, checkpointed = (
+        fit(tiny, f"checkpointing-{on}", "epochs=1", "train_sizes=[32, 32]", f"grad_checkpointing={on}")
+        for on in ("false", "true")
+    )
+    losses = [epochs_of(run)[0]["train_loss"] for run in (plain, checkpointed)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_a_tracker_is_told_what_the_events_tell(tiny):
+    run = fit(tiny, "tracked", "epochs=1", "mode=frozen", 'trackers=["tensorboard"]')
+    written = (run.path / "trackers").rglob("events.out.tfevents.*")
+    assert b"epoch/val_loss" in b"".join(path.read_bytes() for path in written)
+    assert not (tiny.run.path / "trackers").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("tensorbored", "is not known; expected one of"), ("clearml", "pip install clearml")]
+)
+def test_a_tracker_that_cannot_be_told_is_refused_by_name(tiny, name, words):
+    with pytest.raises(RecipeError, match=f"'{name}'.*{words}"):
+        fit(tiny, "untracked", f'trackers=["{name}"]')
+    assert not (settings().runs_dir / "untracked").exists()
+
+
+def test_an_epoch_tells_how_often_each_answer_was_given_and_how_sure(tiny):
+    (*_, last) = epochs_of(tiny.run)
+    confusion = np.array(last["confusion"])
+    assert last["predicted_share"] == pytest.approx(confusion.sum(axis=0) / confusion.sum())
+    assert 0 <= last["val_ece"] <= 1
+    assert sum(count for count, _, _ in last["reliability"]) == confusion.sum()
+    with np.load(tiny.run.val / "epoch_0003.npz", allow_pickle=False) as val:
+        pairs = list(zip(val["truth"], val["logits"].astype(float).argmax(axis=1), strict=True))
+        assert len(set(val["image_ids"])) == confusion.sum()
+    for truth, answer in pairs:
+        confusion[truth, answer] -= 1
+    assert not confusion.any()
 
 
 def test_a_frozen_run_changes_the_head_and_the_facts_only(tiny):
