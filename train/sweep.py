@@ -258,7 +258,7 @@ class Search:
             )
 
     def _open_study(self) -> optuna.Study:
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
         with FileLock(self.folder / ".claim", timeout=_LOCKED_S):  # tables are made by one
             storage = optuna.storages.RDBStorage(
                 f"sqlite:///{self.folder / 'study.db'}",

@@ -295,7 +295,22 @@ def test_a_missing_dataset_names_the_option_and_the_setting():
     assert "LESIONLENS_DATA" in refused.output
 
 
-COMMANDS = ["recipes", "fit", "resume", "finish", "evaluate", "score"]
+COMMANDS = [
+    "recipes",
+    "show",
+    "fit",
+    "resume",
+    "pause",
+    "stop",
+    "delete",
+    "queue",
+    "work",
+    "estimate",
+    "sweep",
+    "finish",
+    "evaluate",
+    "score",
+]
 
 
 @pytest.mark.parametrize("name", [None, *COMMANDS])
