@@ -56,20 +56,19 @@ def draw_matrices(compared: Compared) -> None:
 
 def _matrix(counts: np.ndarray, label: str, picked: tuple[int, int] | None) -> dict[str, Any]:
     sizes = counts.sum(axis=1).tolist()
-    scale = theme.sequential()
     rows = []
     for truth, code in enumerate(CODES):
         cells = []
         for answer, other in enumerate(CODES):
             count = int(counts[truth, answer])
             share = count / sizes[truth] if sizes[truth] else 0.0
-            colour = scale[round(9 * float(np.sqrt(share)))]
+            colour, ink = marks.shade(share, 1.0)
             cells.append(
                 {
                     "value": other,
                     "number": f"{count:,}",
                     "colour": colour,
-                    "ink": marks.ink(colour),
+                    "ink": ink,
                     "empty": count == 0,
                     "picked": picked == (truth, answer),
                     "words": f"{short_name(code)} called {short_name(other)}: {count:,} of "
@@ -78,7 +77,13 @@ def _matrix(counts: np.ndarray, label: str, picked: tuple[int, int] | None) -> d
             )
         rows.append({"value": code, "name": short_name(code), "warns": False, "cells": cells})
     columns = [{"value": code, "name": code, "warns": False} for code in CODES]
-    return {"kind": "cross", "columns": columns, "rows": rows, "label": label}
+    return {
+        "kind": "cross",
+        "columns": columns,
+        "rows": rows,
+        "label": label,
+        "scale": {"colours": list(theme.sequential()), "low": "0", "high": f"100{NBSP}% of a row"},
+    }
 
 
 def _pick(place: int, picked: dict[str, Any]) -> None:
