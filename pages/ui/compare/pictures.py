@@ -12,8 +12,8 @@ from core.errors import LesionLensError
 from core.evaluate.curves import confusion
 from core.labels import CODES, INDEX
 from core.settings import settings
-from core.words import NBSP, proportion, short_name
-from pages.ui import cache, notices, theme
+from core.words import NBSP, short_name
+from pages.ui import cache, matrices, notices, theme
 from pages.ui.compare.compared import Compared
 from pages.ui.compare.downloads import offer_csv
 from pages.ui.explore import figures as marks
@@ -37,7 +37,7 @@ def draw_matrices(compared: Compared) -> None:
         st.markdown(f"**{notices.plain(name)}**")
         counts = confusion(compared.lineup.truth, compared.lineup.probabilities[place])
         marks.draw(
-            _matrix(counts, f"Confusion matrix of {name}", _open_cell(place)),
+            matrices.squares(counts, label=f"Confusion matrix of {name}", picked=_open_cell(place)),
             key=f"compare_matrix_{place}",
             on_pick=partial(_pick, place),
         )
@@ -52,38 +52,6 @@ def draw_matrices(compared: Compared) -> None:
             anchor=False,
         )
         draw_pictures(compared, mine, [place], key="compare_cell")
-
-
-def _matrix(counts: np.ndarray, label: str, picked: tuple[int, int] | None) -> dict[str, Any]:
-    sizes = counts.sum(axis=1).tolist()
-    rows = []
-    for truth, code in enumerate(CODES):
-        cells = []
-        for answer, other in enumerate(CODES):
-            count = int(counts[truth, answer])
-            share = count / sizes[truth] if sizes[truth] else 0.0
-            colour, ink = marks.shade(share, 1.0)
-            cells.append(
-                {
-                    "value": other,
-                    "number": f"{count:,}",
-                    "colour": colour,
-                    "ink": ink,
-                    "empty": count == 0,
-                    "picked": picked == (truth, answer),
-                    "words": f"{short_name(code)} called {short_name(other)}: {count:,} of "
-                    f"{sizes[truth]:,}, {proportion(share)}",
-                }
-            )
-        rows.append({"value": code, "name": short_name(code), "warns": False, "cells": cells})
-    columns = [{"value": code, "name": code, "warns": False} for code in CODES]
-    return {
-        "kind": "cross",
-        "columns": columns,
-        "rows": rows,
-        "label": label,
-        "scale": {"colours": list(theme.sequential()), "low": "0", "high": f"100{NBSP}% of a row"},
-    }
 
 
 def _pick(place: int, picked: dict[str, Any]) -> None:

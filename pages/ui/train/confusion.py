@@ -10,8 +10,8 @@ from core.labels import BY_CODE, CODES
 from core.runs.answers import Answers, answers_of
 from core.runs.following import Epoch, Telling
 from core.runs.library import Summary
-from core.words import NBSP, short_name
-from pages.ui import frame, notices
+from core.words import short_name
+from pages.ui import frame, matrices, notices
 from pages.ui.explore import figures, tiles
 from pages.ui.train import calibration, pictures
 
@@ -46,34 +46,9 @@ def draw(run: Summary, telling: Telling) -> None:
 
 
 def _squares(epoch: Epoch, picked: tuple[int, int] | None) -> dict[str, Any]:
-    """Return the matrix as the clickable table of marks.js; a square's depth is its share of the truth."""
     confusion = np.zeros((len(CODES), len(CODES))) if epoch.confusion is None else epoch.confusion
-    rows = []
-    for truth, code in enumerate(CODES):
-        counts = confusion[truth].astype(int).tolist()
-        total = sum(counts)
-        cells = []
-        for answer, count in enumerate(counts):
-            colour, ink = figures.shade(count, max(total, 1))
-            share = figures.percent(count / total if total else float("nan"))
-            cells.append(
-                {
-                    "value": CODES[answer],
-                    "number": f"{count:,}",
-                    "colour": colour,
-                    "ink": ink,
-                    "empty": count == 0,
-                    "picked": picked == (truth, answer),
-                    "words": f"{BY_CODE[code].name} answered as {BY_CODE[CODES[answer]].name}: {count:,} of "
-                    f"{total:,}, {share}",
-                }
-            )
-        rows.append({"value": code, "name": short_name(code), "warns": False, "cells": cells})
-    columns = [
-        {"value": code, "name": short_name(code).replace("▲ ", f"▲{NBSP}"), "warns": False} for code in CODES
-    ]
     label = "Validation pictures by truth (rows) and answer (columns)"
-    return {"kind": "cross", "columns": columns, "rows": rows, "label": label}
+    return matrices.squares(confusion, label=label, picked=picked)
 
 
 def _cell(run: Summary) -> tuple[int, int] | None:
