@@ -1,6 +1,5 @@
 """The Compare page: its numbers are those of an independent computation, and bad input has a name."""
 
-import json
 import re
 
 import numpy as np
@@ -158,18 +157,22 @@ def test_an_ensemble_has_its_row_at_once(compare):
     assert table.loc["Mean of Alpha, Beta", "balanced accuracy"] == pytest.approx(expected)
 
 
+def submit(app, form):
+    next(one for one in app.button if form in str(one.form_id)).click().run()
+
+
 def test_a_file_that_is_no_evaluation_is_refused_by_name_and_a_whole_one_is_compared(compare, tmp_path):
-    rival = make_evaluation("Rival", skill=1.5, seed=11)
-    rival.save(tmp_path / "rival")
+    make_evaluation("Rival", skill=1.5, seed=11).save(tmp_path / "rival")
+    names = ("metrics.json", "predictions.parquet", "val.parquet")
+    files = [(name, (tmp_path / "rival" / name).read_bytes(), "application/octet-stream") for name in names]
     app = compare(*TWO, show=BRING)
-    metrics = (tmp_path / "rival" / "metrics.json").read_bytes()
-    files = [("metrics.json", metrics, "application/json")]
-    app.file_uploader(key="compare_files").upload(*files[0]).run()
-    next(
-        one for one in app.button if one.label == "Compare it" and "artifact" in str(one.form_id)
-    ).click().run()
-    assert "predictions.parquet lacking" in said(app, "error")
-    assert json.loads(metrics)["name"] == "Rival"
+    app.file_uploader(key="compare_files").upload(*files[0])
+    submit(app, "artifact")
+    assert said(app, "error").startswith("predictions.parquet lacking")
+    app.file_uploader(key="compare_files").set_value(files)
+    submit(app, "artifact")
+    assert "Rival is here" in said(app, "success")
+    assert "Rival" in app.multiselect(key="models").options
 
 
 def test_a_rivals_predictions_stand_beside_ours_without_a_truth_of_their_own(compare, tmp_path):
@@ -177,8 +180,8 @@ def test_a_rivals_predictions_stand_beside_ours_without_a_truth_of_their_own(com
     write_isic_csv(tmp_path / "rival.csv", rival["image_id"].tolist(), probabilities_of(rival))
     content = (tmp_path / "rival.csv").read_bytes()
     app = compare(*TWO, show=BRING)
-    app.file_uploader(key="compare_predictions").upload("rival.csv", content, "text/csv").run()
-    next(one for one in app.button if "isic" in str(one.form_id)).click().run()
+    app.file_uploader(key="compare_predictions").upload("rival.csv", content, "text/csv")
+    submit(app, "isic")
     assert not app.error
     assert "rival is here: 140 pictures" in said(app, "success")
     app.multiselect(key="models").set_value(["Alpha", "rival"]).run()

@@ -75,10 +75,11 @@ def test_ages_fall_into_bands_in_order_and_what_is_unknown_comes_last():
 def test_only_facets_that_are_known_are_offered():
     plain = {facet.name for facet in facets_of(make_table())}
     assert plain == {"age", "sex", "site", "dx_type"}
-    rich = make_table().assign(ita_degrees=50.0, hair=np.arange(140) / 140)
-    assert {"ita", "hair"} <= {facet.name for facet in facets_of(rich)}
+    rich = make_table().assign(ita_degrees=[60.0, 50.0] * 70, hair=np.arange(140) / 140, source="one")
+    # What is the same for all divides nothing.
+    assert {facet.name for facet in facets_of(rich)} == plain | {"ita", "hair"}
     assert divide(rich, FACETS["hair"]).value_counts().between(46, 47).all()
-    assert set(divide(rich, FACETS["ita"])) == {"light"}
+    assert set(divide(rich, FACETS["ita"])) == {"very light", "light"}
 
 
 def test_the_gap_lies_between_best_and_worst_group():
