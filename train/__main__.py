@@ -253,14 +253,8 @@ def _load(reference: str) -> "Checkpoint":
     from core.models.catalog import folder_of
     from core.models.checkpoint import load_checkpoint
     from core.models.reference import parse_reference
-    from core.settings import settings
 
-    folder = folder_of(
-        parse_reference(reference),
-        token=settings().hub_token,
-        timeout_s=settings().hub_timeout_s,
-        progress=_display().counting("download"),
-    )
+    folder = folder_of(parse_reference(reference), progress=_display().counting("download"))
     return load_checkpoint(folder, reference=reference)
 
 
