@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from core.errors import LesionLensError
-from train import manage, prepare
+from train import hub, manage, prepare
 from train.display import TerminalDisplay
 from train.manage import DataOption, Overrides, RecipeArgument, RunArgument, data_dir
 from train.recipe import available_recipes
@@ -229,6 +229,10 @@ def robustness(
     )
     if _is_first():
         typer.echo(f"{len(table):,} rows written to {out / RESULT_FILE}")
+
+
+app.command()(hub.pull)
+app.command()(hub.publish)
 
 
 def _finish(folder: "RunFolder", data: Path | None, out: Path | None, display: TerminalDisplay) -> None:

@@ -49,8 +49,8 @@ def evaluate_checkpoint(
     """
     if not checkpoint.manifest.split_hash:
         raise EvaluationError(
-            f"Nobody knows which pictures {checkpoint.manifest.name} learned from: some {part} pictures may be "
-            "among them. Use `score` to answer pictures without judging."
+            f"Nobody knows which pictures {checkpoint.manifest.name} learned from: some {part} pictures may "
+            "be among them. Use `score` to answer pictures without judging."
         )
     if split.hash != checkpoint.manifest.split_hash:
         raise EvaluationError(

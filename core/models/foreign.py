@@ -65,9 +65,16 @@ def load_foreign(folder: Path, *, reference: str) -> Checkpoint:
     """
     name = reference.removeprefix("hf:").partition("@")[0]
     config = read_timm_config(folder / CONFIG_FILE, name=name)
-    backbone = _load(config, folder / WEIGHTS_FILE, name)
-    _reorder(backbone, config.codes, name)
-    spec = _spec(backbone, config, name)
+    try:
+        backbone = _load(config, folder / WEIGHTS_FILE, name)
+        _reorder(backbone, config.codes, name)
+        spec = _spec(backbone, config, name)
+    except _MISFITS as problem:
+        lines = [line.strip() for line in str(problem).splitlines() if line.strip()]
+        raise BrokenCheckpoint(
+            f"The weights of {name} do not fit the {config.architecture} that its config.json describes "
+            f"({' '.join(lines[:2]) or type(problem).__name__}). Ask its owner, or choose another classifier."
+        ) from problem
     network = AdditiveNetwork(spec, backbone).eval()
     network.requires_grad_(requires_grad=False)
     network.to(memory_format=torch.channels_last)
@@ -83,18 +90,11 @@ def _load(config: TimmConfig, weights: Path, name: str) -> nn.Module:
             "choose another classifier."
         )
     arguments: dict[str, Any] = {**config.model_args, "num_classes": len(CODES)}
-    try:
-        with torch.device("meta"):  # Costs no memory, whatever sizes the configuration asks for.
-            planned = timm.create_model(config.architecture, **arguments)
-        _check_shapes(planned, weights)
-        backbone = timm.create_model(config.architecture, **arguments)
-        backbone.load_state_dict(load_file(weights))
-    except _MISFITS as problem:
-        lines = [line.strip() for line in str(problem).splitlines() if line.strip()]
-        raise BrokenCheckpoint(
-            f"The weights of {name} do not fit the {config.architecture} that its config.json describes "
-            f"({' '.join(lines[:2]) or type(problem).__name__}). Ask its owner, or choose another classifier."
-        ) from problem
+    with torch.device("meta"):  # Costs no memory, whatever sizes the configuration asks for.
+        planned = timm.create_model(config.architecture, **arguments)
+    _check_shapes(planned, weights)
+    backbone = timm.create_model(config.architecture, **arguments)
+    backbone.load_state_dict(load_file(weights))
     return backbone.eval()
 
 
@@ -110,7 +110,7 @@ def _check_shapes(planned: nn.Module, weights: Path) -> None:
 def _reorder(backbone: Any, codes: tuple[str, ...], name: str) -> None:
     """Bring the head's outputs into the order of CODES."""
     head: Any = backbone.get_classifier()
-    if not isinstance(head, nn.Linear) or head.out_features != len(CODES):
+    if not _is_linear(head) or head.out_features != len(CODES):
         raise BrokenCheckpoint(
             f"The head of {name} is a {type(head).__name__}; LesionLens reads evidence off linear heads "
             "alone. Choose another classifier."
@@ -122,6 +122,10 @@ def _reorder(backbone: Any, codes: tuple[str, ...], name: str) -> None:
             head.bias = nn.Parameter(torch.zeros(len(CODES), dtype=head.weight.dtype))
         else:
             head.bias.copy_(head.bias[order].clone())
+
+
+def _is_linear(head: object) -> bool:
+    return isinstance(head, nn.Linear)
 
 
 def _spec(backbone: nn.Module, config: TimmConfig, name: str) -> ModelSpec:

@@ -76,7 +76,7 @@ def read_timm_config(file: Path, *, name: str) -> TimmConfig:
             architecture=stored["architecture"],
             codes=_codes(labels, described if isinstance(described, dict) else {}),
             model_args={key: value for key, value in dict(model_args).items() if key not in _REACHING},
-            preprocessing=_preprocessing(data),
+            preprocessing=_preprocessing(data, dict(model_args).get("img_size")),
         )
     except (TypeError, ValueError, KeyError) as problem:
         raise BrokenCheckpoint(f"{name} cannot answer here: {problem}. {_CURE}") from problem
@@ -108,13 +108,15 @@ def _codes(labels: Sequence[str] | None, descriptions: Mapping[str, object]) -> 
     return codes
 
 
-def _preprocessing(data: Mapping[str, Any]) -> Preprocessing:
+def _preprocessing(data: Mapping[str, Any], img_size: object) -> Preprocessing:
     """Return how timm prepares a picture for this network: a square, cut from the middle.
 
     Raises:
         ValueError: it takes something else than three colours.
     """
     channels, height, width = (int(side) for side in data.get("input_size") or (3, 224, 224))
+    if data.get("fixed_input_size") and isinstance(img_size, int):
+        height = width = img_size  # what it was made for; the other is what it grew from
     if channels != 3 or height != width:
         raise ValueError(f"its input is {channels} × {height} × {width}; expected three colours and a square")
     mean, std = (

@@ -1,8 +1,8 @@
 """A Hugging Face Hub on this machine, with faults to order.
 
-It answers what the real client asks. Reading: a repository's listing and tree, an owner's list, HEAD and GET of
-a file at a revision, a redirect of large files to another origin (localhost instead of 127.0.0.1), ranges, and
-errors by X-Error-Code. Writing: who the token is, create, preupload, LFS in one part and in several, commits
+It answers what the real client asks. Reading: a repository's listing, an owner's list, HEAD and GET of a file
+at a revision, a redirect of large files to another origin (localhost instead of 127.0.0.1), ranges, errors by
+X-Error-Code. Writing: who the token is, create, preupload, LFS in one part and in several, commits
 with their parent, tags. Private and gated repositories ask for a token that may read them.
 """
 
@@ -376,7 +376,7 @@ class _Handler(BaseHTTPRequestHandler):
             answers.append(entry)
         self._send_json({"files": answers})
 
-    def _batch(self, repo: str, _: str, body: bytes) -> None:
+    def _batch(self, _repo: str, _name: str, body: bytes) -> None:
         objects = []
         for asked in json.loads(body)["objects"]:
             entry = dict(asked)

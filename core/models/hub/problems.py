@@ -109,8 +109,8 @@ _NO_ROOM_WORDS: Final = (
     "HF_HOME to a larger disk, and pull again."
 )
 _DISK_WORDS: Final = (
-    "{repo} could not be stored ({cause}). Make the cache folder writable, or set LESIONLENS_CACHE or HF_HOME "
-    "to one that is."
+    "{repo} could not be stored ({cause}). Make the cache folder writable, or set LESIONLENS_CACHE or "
+    "HF_HOME to one that is."
 )
 _STATUS_WORDS: Final[Mapping[int, str]] = {
     401: "The Hub refused the access token (status 401) for {repo}. Set HF_TOKEN to a valid one, or to none.",
