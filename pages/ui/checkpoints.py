@@ -1,4 +1,4 @@
-"""Which checkpoint answers, and its answer. A checkpoint of the Hub is pulled once, with progress."""
+"""Which checkpoint answers, and its answer. One of the Hub is fetched once, by a job (`pages.ui.hub`)."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.data.facts import Facts
-from core.errors import CheckpointError
+from core.errors import CheckpointError, UnknownReference
+from core.models import kept
 from core.models.catalog import bundled_names, catalog, folder_of
-from core.models.reference import Reference, parse_reference
+from core.models.reference import Reference, is_commit, parse_reference
 from core.settings import settings
-from pages.ui import cache, notices, placing
+from pages.ui import cache, hub, notices, placing
 from pages.ui.inputs import Asked
 
 if TYPE_CHECKING:
@@ -30,9 +31,12 @@ class Chosen:
 def choose() -> Chosen | None:
     """Ask which checkpoint shall answer, where there is a choice; None, and the reason shown, if none can."""
     try:
+        coming = hub.draw_wanted()
         default = parse_reference(settings().default_checkpoint)
-        reference = _pick(list(dict.fromkeys([default, *_offered()])))
-        return Chosen(reference, _folder(reference))
+        reference = _pick(default)
+        if reference.kind != "hf":
+            return Chosen(reference, folder_of(reference))
+        return _of_hub(reference, is_default=reference == default, drawn=reference == coming)
     except CheckpointError as problem:
         st.error(
             f"**There is no checkpoint to ask.** {notices.plain(str(problem))}\n\n"
@@ -74,46 +78,72 @@ def ask(checkpoint: "Checkpoint", asked: Asked, facts: Facts) -> "Prediction":
     return answer(checkpoint, looked, facts)
 
 
+def _pick(default: Reference) -> Reference:
+    """Ask for one of those on offer: the default, the catalog's, those of the Hub that are here."""
+    references = [default, *_offered(), *_kept(), *_asked_for()]
+    names = {str(reference): reference for reference in dict.fromkeys(references)}
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        chosen = st.selectbox(
+            "Checkpoint", list(names), format_func=_title, key="checkpoint", bind="query-params"
+        )
+        hub.fetch_button()
+    return names[chosen or str(default)]
+
+
 def _offered() -> list[Reference]:
-    """Return the catalog's checkpoints, but no bundled one that this copy of the app came without."""
+    """Return what is on offer, but no bundled one that this copy of the app came without."""
     return [
         entry.reference
-        for entry in catalog()
+        for entry in hub.offers()
         if entry.reference.kind != "bundled" or entry.reference.name in bundled_names()
     ]
 
 
-def _pick(references: list[Reference]) -> Reference:
-    names = {str(reference): reference for reference in references}
-    if len(names) == 1:
-        return references[0]
-    chosen = st.selectbox("Checkpoint", list(names), key="checkpoint", bind="query-params")
-    return names[chosen]
+def _kept() -> list[Reference]:
+    return [one.reference for one in kept.all_kept(kept.hub_folder()) if one.is_checkpoint]
 
 
-def _folder(reference: Reference) -> Path:
-    if reference.kind != "hf":
-        return folder_of(reference)
-    # A branch moves; what this session has seen once stays what it asks.
-    pulled = st.session_state.setdefault("pulled", {})
-    if reference not in pulled:
-        from core.models.hub import pull
+def _asked_for() -> list[Reference]:
+    """Return the checkpoint of the Hub that the address names; its folders are nobody's business."""
+    try:
+        reference = parse_reference(str(st.query_params.get("checkpoint", "")))
+    except UnknownReference:
+        return []
+    return [reference] if reference.kind == "hf" else []
 
-        bar = st.progress(0.0, text=f"Fetching {reference} from the Hub …")
 
-        def show(here: int, total: int) -> None:
-            bar.progress(min(here / max(total, 1), 1.0), text=f"Fetching {reference} from the Hub …")
+def _title(name: str) -> str:
+    reference = parse_reference(name)
+    if reference.kind == "local":
+        return f"{Path(reference.name).name} (local)"  # its full path is the server's business
+    if reference.kind == "bundled":
+        titles = {entry.reference: entry.title for entry in catalog()}
+        return f"{titles.get(reference, reference.name)} (bundled)"
+    revision = reference.revision or "main"
+    short = revision[:12] if is_commit(revision) else revision
+    return f"{reference.name} @ {short} (Hub{'' if hub.pinned(reference) else ', not here yet'})"
 
-        try:
-            pulled[reference] = pull(
-                reference.name,
-                reference.revision,
-                token=settings().hub_token,
-                timeout_s=settings().hub_timeout_s,
-                progress=show,
-            )
-        finally:
-            bar.empty()
-    if notice := pulled[reference].notice:
-        st.info(notices.plain(notice), icon=":material/cloud_off:")
-    return Path(pulled[reference].folder)
+
+def _of_hub(reference: Reference, *, is_default: bool, drawn: bool) -> Chosen:
+    """Return a checkpoint of the Hub as it lies here; while it does not, the bundled one answers.
+
+    A branch moves; what was pulled once stays what is asked, until somebody fetches a newer one.
+    drawn: whether its fetching is on the page already.
+    """
+    pinned = hub.pinned(reference)
+    if pinned is not None:
+        return Chosen(pinned, folder_of(pinned))
+    if is_default:
+        hub.begin(reference)
+    bundled = bundled_names()
+    st.info(
+        notices.plain(f"{reference} is not on this machine yet.")
+        + (" Until it is, the checkpoint that comes with the app answers." if bundled else ""),
+        icon=":material/cloud_download:",
+    )
+    if not drawn:
+        hub.draw_fetch(reference)
+    if not bundled:
+        raise UnknownReference("No checkpoint came with this copy of the app. Fetch the one above.")
+    stand_in = Reference("bundled", bundled[0])
+    return Chosen(stand_in, folder_of(stand_in))

@@ -382,5 +382,5 @@ def test_the_command_line_shows_what_it_would_send_sends_it_and_pulls_it(command
 
 
 def test_a_run_that_is_not_there_is_refused_with_those_that_are(command):
-    with pytest.raises(RunError, match="no run 'second'.*there are: first"):
+    with pytest.raises(RunError, match=r"no run 'second'.*there are: first"):
         command("publish", "second", "--repo", REPO)

@@ -1,0 +1,94 @@
+"""The Hub in a browser: a checkpoint is fetched, asked, and asked again after the network is gone."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from tests.e2e.conftest import serve, settle
+from tests.e2e.test_frame import STREAMLITS_OWN
+from tests.hub.double import Fault, HubDouble
+
+pytestmark = pytest.mark.browser
+
+REPO = "clinic/lesions"
+
+
+@pytest.fixture
+def hub(checkpoint) -> Iterator[HubDouble]:
+    """A Hub with one checkpoint."""
+    folder = Path(checkpoint.removeprefix("local:"))
+    with HubDouble() as double:
+        double.commit(REPO, {path.name: path.read_bytes() for path in folder.iterdir()})
+        yield double
+
+
+@pytest.fixture
+def app(app_root, hub, checkpoint, tmp_path):
+    """A fresh server with a cache of its own, whose Hub is the double."""
+    own = {
+        "LESIONLENS_CHECKPOINT": checkpoint,
+        "LESIONLENS_CACHE": str(tmp_path),
+        "HF_ENDPOINT": hub.endpoint,
+    }
+    with serve(app_root, **own) as address:
+        yield address
+
+
+def order(page, name):
+    """Open the dialog, name a repository, and press the button."""
+    page.get_by_role("button", name="From the Hub").click()
+    dialog = page.get_by_role("dialog")
+    field = dialog.get_by_role("textbox", name="Repository")
+    field.fill(name)
+    field.press("Enter")
+    dialog.get_by_role("button", name="Fetch it").click()
+
+
+def test_a_checkpoint_is_fetched_asked_and_asked_again_without_the_network(open_at, app, hub):
+    commit = hub.repositories[REPO].refs["main"]
+    page = open_at(f"{app}/predict")
+    assert hub.requests == []
+    hub.fault = Fault("content", kind="slow", name="model.safetensors")
+    order(page, f"hf:{REPO}")
+    page.get_by_text(re.compile(r"Fetching .*: [\d.]+ of 7\.\d MB, about .* left")).wait_for()
+    assert page.get_by_role("button", name="Cancel").count() == 1
+    page.get_by_text(f"{REPO} @ {commit[:12]} (Hub)").wait_for()
+    settle(page)
+    page.get_by_text(re.compile("Malignancy probability")).first.wait_for()
+    assert f"checkpoint=hf%3Aclinic%2Flesions%40{commit}" in page.url
+    hub.stop()
+    page.get_by_role("spinbutton", name="Drawing no.").fill("12")
+    page.get_by_role("spinbutton", name="Drawing no.").press("Enter")
+    page.wait_for_url("**drawing_seed=12**")
+    settle(page)
+    cold = open_at(f"{app}/predict?checkpoint=hf:{REPO}@{commit}")
+    cold.get_by_text(re.compile("Malignancy probability")).first.wait_for()
+    expect(cold.get_by_text(f"{REPO} @ {commit[:12]} (Hub)")).to_be_visible()
+    assert cold.get_by_test_id("stException").count() == 0
+
+
+def test_a_hub_that_is_away_is_told_and_the_page_goes_on_answering(open_at, app, hub):
+    hub.stop()
+    page = open_at(f"{app}/predict")
+    order(page, REPO)
+    page.get_by_text(re.compile("cannot be reached")).wait_for()
+    page.get_by_text(re.compile("Malignancy probability")).first.wait_for()
+    assert page.get_by_role("button", name="Fetch it again").is_enabled()
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_the_dialog_and_the_list_can_be_used_by_everyone(open_at, app, mode):
+    page = open_at(app, mode=mode)
+    page.get_by_role("button", name="From the Hub").click()
+    page.get_by_role("dialog").get_by_role("textbox", name="Repository").wait_for()
+    found = [
+        f"{violation['id']}: {node['html'][:160]}"
+        for violation in Axe().run(page).response["violations"]
+        if violation["id"] not in STREAMLITS_OWN
+        for node in violation["nodes"]
+    ]
+    assert found == []
