@@ -2,16 +2,19 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import islice
-from typing import Final
+from typing import Any, Final
 
-from huggingface_hub import HfApi
+from huggingface_hub import get_session
+from huggingface_hub.utils import (  # type: ignore[attr-defined]  # documented, but not marked as exported
+    build_hf_headers,
+    hf_raise_for_status,
+)
 
 from core import net
-from core.errors import HubError
+from core.errors import HubError, UnknownReference
 from core.models.catalog import CatalogEntry, write_owner_catalog
 from core.models.hub.access import Access
-from core.models.hub.problems import RAISED, Subject, explain
+from core.models.hub.problems import RAISED, NoHubError, Subject, explain
 from core.models.hub.pulling import look_up
 from core.models.kept import MAIN
 from core.models.reference import Reference, check_repository
@@ -39,24 +42,35 @@ def list_owner(owner: str, access: Access) -> tuple[CatalogEntry, ...]:
     """
     check_repository(f"{owner}/name")
     subject = Subject(f"{owner}'s list", MAIN, access)
-    api = HfApi(endpoint=access.endpoint, token=access.token)
     try:
-        found = net.bounded(
-            lambda: list(islice(api.list_models(author=owner, filter=TAG), MOST)),
-            silence_s=access.timeout_s + _GRACE_S,
-        )
+        found = net.bounded(lambda: _listed(owner, access), silence_s=access.timeout_s + _GRACE_S)
         entries = tuple(
             CatalogEntry(
-                Reference("hf", one.id),
-                one.id.partition("/")[2],
-                f"{'Private, published' if one.private else 'Published'} by {owner} on the Hub.",
+                Reference("hf", one["id"]),
+                one["id"].partition("/")[2],
+                f"{'Private, published' if one.get('private') else 'Published'} by {owner} on the Hub.",
             )
-            for one in sorted(found, key=lambda one: one.id)
+            for one in sorted(found, key=lambda one: one["id"])
         )
         write_owner_catalog(owner, access.storage(f"{owner}/name").parent, entries)
+    except (KeyError, TypeError, UnknownReference) as problem:
+        raise HubError(explain(NoHubError(f"no list of models: {problem}"), subject)) from problem
     except RAISED as problem:
         raise HubError(explain(problem, subject)) from problem
     return entries
+
+
+def _listed(owner: str, access: Access) -> list[dict[str, Any]]:
+    # Not by the client's own listing, which tries for half a minute on a dead network.
+    answer = get_session().get(
+        f"{access.address}/api/models",
+        params={"author": owner, "filter": TAG, "limit": MOST},
+        headers=build_hf_headers(token=access.token),
+        timeout=access.timeout_s,
+    )
+    hf_raise_for_status(answer)
+    listed: list[dict[str, Any]] = answer.json()
+    return listed
 
 
 def latest(repos: Iterable[str], access: Access) -> Mapping[str, Latest]:

@@ -184,10 +184,16 @@ def look_up(repo: str, revision: str, access: Access) -> ModelInfo:
         problems.RAISED: whatever the request ended with; `problems.explain` turns it into words.
     """
     api = HfApi(endpoint=access.endpoint, token=access.token)
-    info = net.bounded(
-        lambda: api.model_info(repo, revision=revision, timeout=access.timeout_s, files_metadata=True),
-        silence_s=access.timeout_s + _GRACE_S,
-    )
+    life = net.Life()
+
+    def work() -> ModelInfo:
+        build_hf_headers(
+            token=access.token
+        )  # Once a day the client asks for more here than it was asked for.
+        life.count()
+        return api.model_info(repo, revision=revision, timeout=access.timeout_s, files_metadata=True)
+
+    info = net.bounded(work, silence_s=access.timeout_s + _GRACE_S, life=life)
     if info.sha is None or not is_commit(info.sha):
         raise NoHubError("no commit in its answer")
     return info
