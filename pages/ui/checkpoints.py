@@ -1,8 +1,9 @@
 """Which checkpoint answers, and its answer. One of the Hub is fetched once, by a job (`pages.ui.hub`)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
@@ -18,6 +19,9 @@ from pages.ui.inputs import Asked
 if TYPE_CHECKING:
     from core.models.checkpoint import Checkpoint
     from core.predict.predictor import Prediction
+
+
+_TOLD: Final = "checkpoint_told"
 
 
 @dataclass(frozen=True)
@@ -82,12 +86,29 @@ def _pick(default: Reference) -> Reference:
     """Ask for one of those on offer: the default, the catalog's, those of the Hub that are here."""
     references = [default, *_offered(), *_kept(), *_asked_for()]
     names = {str(reference): reference for reference in dict.fromkeys(references)}
+    _follow_address(names)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        chosen = st.selectbox(
-            "Checkpoint", list(names), format_func=_title, key="checkpoint", bind="query-params"
-        )
+        chosen = st.selectbox("Checkpoint", list(names), format_func=_title, key="checkpoint")
         hub.fetch_button()
-    return names[chosen or str(default)]
+    _tell_address(chosen, default)
+    return names[chosen]
+
+
+def _follow_address(names: Mapping[str, Reference]) -> None:
+    """Choose what the address names, when it changed. Streamlit's own binding would write titles there."""
+    asked = st.query_params.get("checkpoint")
+    if asked in names and asked != st.session_state.get(_TOLD):
+        st.session_state["checkpoint"] = asked
+    if st.session_state.get("checkpoint") not in names:
+        st.session_state.pop("checkpoint", None)  # It was removed meanwhile.
+
+
+def _tell_address(chosen: str, default: Reference) -> None:
+    if chosen != str(default):
+        st.query_params["checkpoint"] = chosen
+    else:
+        st.query_params.pop("checkpoint", None)
+    st.session_state[_TOLD] = st.query_params.get("checkpoint")
 
 
 def _offered() -> list[Reference]:

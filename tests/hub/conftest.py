@@ -6,6 +6,7 @@ import pytest
 from huggingface_hub import constants
 
 from tests.hub.double import HubDouble
+from tests.pages.conftest import open_page  # noqa: F401 -- a fixture for the tests here too
 
 
 @pytest.fixture
