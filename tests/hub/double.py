@@ -90,7 +90,8 @@ class HubDouble:
     `accounts` says whose tokens these are; files of `multipart_above` bytes come in several parts.
 
     `requests` collects every request as "METHOD /path", `tokens` each path with its Authorization;
-    `fault` is the fault on order; `left` is set when a client leaves a slow answer.
+    `fault` is the fault on order; `left` is set when a client leaves a slow answer;
+    setting `released` cuts what stalls.
     """
 
     def __init__(self) -> None:
@@ -107,6 +108,7 @@ class HubDouble:
         self.fault: Fault | None = None
         self.closing = threading.Event()
         self.left = threading.Event()
+        self.released = threading.Event()
         self.connections: set[socket.socket] = set()
         self._lock = threading.Lock()
         handler = type("Handler", (_Handler,), {"hub": self})
@@ -493,7 +495,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._send_headers(206 if "Content-Range" in headers else 200, len(content), headers)
             self._write(content[: len(content) // 2])
         if kind == "stall":
-            self.hub.closing.wait(30)
+            for _ in range(600):
+                if self.hub.closing.wait(0.05) or self.hub.released.is_set():
+                    break
         self.close_connection = True
         self.connection.shutdown(socket.SHUT_RDWR)
 
