@@ -24,6 +24,8 @@ CONFIG_FILE: Final = "config.json"
 WEIGHTS_FILE: Final = "model.safetensors"
 EVALUATION_FOLDER: Final = "evaluation"
 EVALUATION_FILES: Final = (f"{EVALUATION_FOLDER}/predictions.parquet", f"{EVALUATION_FOLDER}/metrics.json")
+"""What every evaluation has; the metrics come last, so they mean that it is whole."""
+EVALUATION_EXTRAS: Final = (f"{EVALUATION_FOLDER}/val.parquet",)
 SPLIT_FILE: Final = "split.csv"
 MAIN: Final = "main"
 _PREFIX: Final = "models--"

@@ -142,7 +142,8 @@ def _title(name: str) -> str:
         return f"{titles.get(reference, reference.name)} (bundled)"
     revision = reference.revision or "main"
     short = revision[:12] if is_commit(revision) else revision
-    return f"{reference.name} @ {short} (Hub{'' if hub.pinned(reference) else ', not here yet'})"
+    # The same before and after it is fetched: a browser names an option by its title.
+    return f"{reference.name} @ {short} (Hub)"
 
 
 def _of_hub(reference: Reference, *, is_default: bool, drawn: bool) -> Chosen:

@@ -2,7 +2,7 @@
 
     config.json model.safetensors lesionlens.safetensors lesionlens.json    the checkpoint, as timm loads it
     README.md                                                               the card, from measured values
-    evaluation/predictions.parquet evaluation/metrics.json                  what it answered on the test split
+    evaluation/predictions.parquet val.parquet metrics.json                 what it answered on the test split
     split.csv                                                               which picture was in which part
     run/config.json run/events.jsonl run/log.txt                            how it was trained
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from core.errors import BrokenCheckpoint, EvaluationError, UnknownReference
-from core.evaluate.artifact import METRICS_FILE, PREDICTIONS_FILE, Evaluation
+from core.evaluate.artifact import METRICS_FILE, PREDICTIONS_FILE, VAL_FILE, Evaluation
 from core.models.card import model_card
 from core.models.catalog import BUNDLED_FOLDER, MANIFEST_FILE, folder_of
 from core.models.checkpoint import CARD_FILE, EXTRAS_FILE, Manifest, load_checkpoint, read_manifest
@@ -162,8 +162,9 @@ def _evaluation_items(folder: Path | None, repo: str) -> list[Item]:
         return []
     metrics = json.loads((folder / METRICS_FILE).read_text(encoding="utf-8"))
     metrics["checkpoint"] = f"hf:{repo}"  # where it was measured is nobody's business
+    tables = [name for name in (PREDICTIONS_FILE, VAL_FILE) if (folder / name).is_file()]
     return [
-        Item(f"{EVALUATION_FOLDER}/{PREDICTIONS_FILE}", folder / PREDICTIONS_FILE),
+        *(Item(f"{EVALUATION_FOLDER}/{name}", folder / name) for name in tables),
         Item(f"{EVALUATION_FOLDER}/{METRICS_FILE}", (json.dumps(metrics, indent=2) + "\n").encode()),
     ]
 

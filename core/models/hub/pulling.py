@@ -35,7 +35,7 @@ from core.models import kept
 from core.models.catalog import MANIFEST_FILE
 from core.models.hub.access import Access
 from core.models.hub.problems import RAISED, DamagedError, NoHubError, Subject, explain, is_refusal
-from core.models.kept import CONFIG_FILE, EVALUATION_FILES, MAIN, SPLIT_FILE, WEIGHTS_FILE
+from core.models.kept import CONFIG_FILE, EVALUATION_EXTRAS, EVALUATION_FILES, MAIN, SPLIT_FILE, WEIGHTS_FILE
 from core.models.reference import Reference, check_repository, check_revision, is_commit
 from core.models.timm_config import read_timm_config
 
@@ -245,7 +245,7 @@ def _wanted_evaluation(siblings: Sequence[RepoSibling], source: _Source) -> list
             f"{source.repo} at {source.revision} holds no evaluation: it lacks {', '.join(missing)}. Pull "
             "the checkpoint and measure it: python -m train evaluate."
         )
-    files = [listed[name] for name in (SPLIT_FILE, *EVALUATION_FILES) if name in listed]
+    files = [listed[name] for name in (SPLIT_FILE, *EVALUATION_EXTRAS, *EVALUATION_FILES) if name in listed]
     if (size := _total(files)) > MOST_EVALUATION_BYTES:
         raise HubError(
             f"The evaluation of {source.repo} is {in_words(size)} large; an evaluation is at most "
