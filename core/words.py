@@ -173,7 +173,7 @@ def risk(malignancy: float, threshold: float | None, above: bool | None, reader:
     """Say how a malignancy probability stands against its threshold; None where the model has none."""
     if threshold is None or above is None:
         headline = {
-            "patient": "This model does not say whether that is much",
+            "patient": "This model does not judge the risk",
             "clinician": "No operating point: malignancy is not judged",
             "ML": "No operating point",
         }[reader.name]

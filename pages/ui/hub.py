@@ -220,7 +220,7 @@ def _draw_kept(one: kept.Kept, latest: "Latest | None") -> None:
         st.caption(f"Commit {one.commit[:12]}{notices.plain(branches)}")
         if latest is not None:
             _draw_latest(one, latest)
-        with st.container(horizontal=True):
+        with st.container(horizontal=True, vertical_alignment="center"):
             if one.is_checkpoint:
                 st.page_link(
                     "pages/predict.py",
