@@ -5,11 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from tests.e2e.conftest import serve, settle
-from tests.e2e.test_frame import STREAMLITS_OWN
+from tests.e2e.test_frame import violations
 from tests.hub.double import Fault, HubDouble
 
 pytestmark = pytest.mark.browser
@@ -89,10 +88,4 @@ def test_the_dialog_and_the_list_can_be_used_by_everyone(open_at, app, mode):
     page = open_at(app, mode=mode)
     page.get_by_role("button", name="From the Hub").click()
     page.get_by_role("dialog").get_by_role("textbox", name="Repository").wait_for()
-    found = [
-        f"{violation['id']}: {node['html'][:160]}"
-        for violation in Axe().run(page).response["violations"]
-        if violation["id"] not in STREAMLITS_OWN
-        for node in violation["nodes"]
-    ]
-    assert found == []
+    assert violations(page) == []
