@@ -6,7 +6,7 @@ streamlit run streamlit_app.py
 import streamlit as st
 
 from core import words
-from pages.ui import frame, home
+from pages.ui import frame, home, hub, publishing
 
 reader = frame.page("Home", heading="Ask a model about a skin lesion, and see why it answers")
 
@@ -19,6 +19,14 @@ frame.link("Predict", "Ask about a picture")
 
 home.draw_tour()
 home.draw_installed()
+
+st.header("Checkpoints from the Hub", anchor=False)
+hub.draw_manage()
+with st.expander(
+    "Publish a checkpoint", icon=":material/publish:", on_change="rerun", key="publish"
+) as publish:
+    if publish.open:
+        publishing.draw()
 
 st.header("Safety and sources", anchor=False)
 st.markdown(f"{words.SEE_A_DOCTOR}\n\n{words.PRIVACY}")

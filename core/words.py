@@ -98,7 +98,7 @@ READERS: Final = {
             about="Logits and evidence first, in the model's terms.",
             answer=("probabilities", "risk"),
             reasons=("sum", "evidence"),
-            probabilities_title="Calibrated probabilities",
+            probabilities_title="Probabilities",
             evidence_title="Signed evidence",
             sum_title="Logit, term by term",
             evidence_intro=(
@@ -169,8 +169,19 @@ def minutes(seconds: float) -> str:
     return f"{whole:.0f} minutes" if whole >= 2 else "a minute" if whole > 0.5 else "half a minute"
 
 
-def risk(malignancy: float, threshold: float, above: bool, reader: Reader) -> Statement:
-    """Say how a malignancy probability stands against its threshold."""
+def risk(malignancy: float, threshold: float | None, above: bool | None, reader: Reader) -> Statement:
+    """Say how a malignancy probability stands against its threshold; None where the model has none."""
+    if threshold is None or above is None:
+        headline = {
+            "patient": "This model does not judge the risk",
+            "clinician": "No operating point: malignancy is not judged",
+            "ML": "No operating point",
+        }[reader.name]
+        body = (
+            f"Malignancy probability {percent(malignancy)}, not calibrated, and nobody has set a threshold. "
+            "This does not rule cancer out."
+        )
+        return Statement(headline, body, "none")
     numbers = f"Malignancy probability {percent(malignancy)}, threshold {percent(threshold)}."
     if above:
         headline = {
@@ -236,9 +247,18 @@ def _with_interval(one: Interval) -> str:
     return f"{_rate(one.value)} ({interval}n = {one.n:,})"
 
 
-def conflict(top_code: str, above: bool) -> str | None:
-    """Say so when the most probable diagnosis and the risk disagree; None when they agree."""
+def conflict(top_code: str, above: bool | None) -> str | None:
+    """Say so when the most probable diagnosis and the risk disagree; None when they agree.
+
+    Without a threshold (above is None) a malignant top is the only warning there is.
+    """
     top = BY_CODE[top_code]
+    if above is None:
+        return (
+            f"The single most probable diagnosis is malignant ({top.name}). Treat it as a warning."
+            if top.malignant
+            else None
+        )
     if above and not top.malignant:
         return (
             f"The single most probable diagnosis is benign ({top.name}), yet the malignant ones together "

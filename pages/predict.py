@@ -26,6 +26,7 @@ with answering:
     checkpoint = checkpoints.load(chosen)
     if checkpoint is None:
         st.stop()
+    details.draw_lacks(checkpoint)
     prediction = points.at_address(checkpoints.ask(checkpoint, asked, facts))
     if not prediction.unknown.known:
         answers.draw_refusal(prediction, reader)

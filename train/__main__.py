@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from core.errors import LesionLensError
-from train import manage, prepare
+from train import hub, manage, prepare
 from train.display import TerminalDisplay
 from train.manage import DataOption, Overrides, RecipeArgument, RunArgument, data_dir
 from train.recipe import available_recipes
@@ -231,6 +231,10 @@ def robustness(
         typer.echo(f"{len(table):,} rows written to {out / RESULT_FILE}")
 
 
+app.command()(hub.pull)
+app.command()(hub.publish)
+
+
 def _finish(folder: "RunFolder", data: Path | None, out: Path | None, display: TerminalDisplay) -> None:
     from train.finish import finish_run
 
@@ -253,14 +257,8 @@ def _load(reference: str) -> "Checkpoint":
     from core.models.catalog import folder_of
     from core.models.checkpoint import load_checkpoint
     from core.models.reference import parse_reference
-    from core.settings import settings
 
-    folder = folder_of(
-        parse_reference(reference),
-        token=settings().hub_token,
-        timeout_s=settings().hub_timeout_s,
-        progress=_display().counting("download"),
-    )
+    folder = folder_of(parse_reference(reference), progress=_display().counting("download"))
     return load_checkpoint(folder, reference=reference)
 
 

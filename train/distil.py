@@ -17,7 +17,6 @@ from core.errors import RecipeError
 from core.models.catalog import folder_of
 from core.models.checkpoint import Checkpoint, load_checkpoint
 from core.models.reference import parse_reference
-from core.settings import settings
 
 
 def checkpoint_of(reference: str, split_hash: str) -> Checkpoint:
@@ -27,10 +26,7 @@ def checkpoint_of(reference: str, split_hash: str) -> Checkpoint:
         CheckpointError: there is none, or it is broken.
         RecipeError: it learned from another split: it may know this run's validation and test pictures.
     """
-    folder = folder_of(
-        parse_reference(reference), token=settings().hub_token, timeout_s=settings().hub_timeout_s
-    )
-    checkpoint = load_checkpoint(folder, reference=reference)
+    checkpoint = load_checkpoint(folder_of(parse_reference(reference)), reference=reference)
     if checkpoint.manifest.split_hash != split_hash:
         raise RecipeError(
             f"{reference} was trained on another split ({checkpoint.manifest.split_hash[:12]}, this run has "

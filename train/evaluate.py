@@ -47,6 +47,11 @@ def evaluate_checkpoint(
         EvaluationError: the split is not the one the checkpoint was trained with (its test pictures may have
             been training pictures), or no picture of the part is here.
     """
+    if not checkpoint.manifest.split_hash:
+        raise EvaluationError(
+            f"Nobody knows which pictures {checkpoint.manifest.name} learned from: some {part} pictures may "
+            "be among them. Use `score` to answer pictures without judging."
+        )
     if split.hash != checkpoint.manifest.split_hash:
         raise EvaluationError(
             f"Checkpoint {checkpoint.manifest.name} was trained with split "

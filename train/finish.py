@@ -18,13 +18,13 @@ from core.data.splits import Split
 from core.data.synthetic import draw_lesion
 from core.evaluate.artifact import Evaluation
 from core.labels import CODES
+from core.models.card import model_card
 from core.models.catalog import CHECKPOINTS_FOLDER
 from core.models.checkpoint import Checkpoint, Manifest, load_checkpoint, save_checkpoint
 from core.models.network import AdditiveNetwork, build_network
 from core.predict.calibration import choose_prior_power, fit_operating_points, fit_temperature, softmax
 from core.predict.unknown import FeatureStatistics
 from core.runs.folder import RunFolder
-from train.card import model_card
 from train.evaluate import evaluate_checkpoint
 from train.fit import Plan, truth_of
 from train.predicting import predict_pictures, processes

@@ -48,6 +48,11 @@ def score_folder(
     Raises:
         DataError: the folder holds no pictures, two of one name, or none that can be read.
     """
+    if prior == "balanced" and not checkpoint.manifest.class_frequencies:
+        raise DataError(
+            f"{checkpoint.manifest.name} does not say which mix of diagnoses it learned from, so its answers "
+            "cannot be brought to a balanced one. Use --prior data."
+        )
     paths = pictures_in(images)
     known = {} if metadata is None else read_facts(metadata)
     facts = [known.get(path.stem, Facts()) for path in paths]

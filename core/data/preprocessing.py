@@ -18,10 +18,13 @@ LUMA: Final = (0.299, 0.587, 0.114)
 """What red, green and blue each add to a gray level."""
 
 
-def cover(pixels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Resize uint8 RGB (H, W, 3) to fill `shape` (height, width) and cut what sticks out, evenly."""
+def cover(pixels: np.ndarray, shape: tuple[int, int], *, share: float = 1.0) -> np.ndarray:
+    """Resize uint8 RGB (H, W, 3) to fill `shape` (height, width) and cut what sticks out, evenly.
+
+    share: how much of the sides that fit is kept, from the middle; 1 is all.
+    """
     height, width = pixels.shape[:2]
-    scale = max(shape[0] / height, shape[1] / width)
+    scale = max(shape[0] / height, shape[1] / width) / share
     # Never more than there is, by the last bit of a division: Pillow refuses such a box.
     kept_h, kept_w = min(shape[0] / scale, height), min(shape[1] / scale, width)
     left, top = (width - kept_w) / 2, (height - kept_h) / 2
@@ -36,6 +39,8 @@ class Preprocessing:
 
     size: shorter side of the input, px. max_aspect: longer over shorter side at most; 1 is always square.
     mean, std: per RGB channel, of pixels scaled to [0, 1]. gray: three equal luma channels instead of colour.
+    crop_pct: the share of the sides that the network sees, cut from the middle; below 1 only in foreign
+        checkpoints, as timm means it.
     """
 
     size: int
@@ -43,6 +48,7 @@ class Preprocessing:
     std: tuple[float, float, float]
     max_aspect: float = 4 / 3
     gray: bool = False
+    crop_pct: float = 1.0
 
     def input_shape(self, height: int, width: int) -> tuple[int, int]:
         """Return the (height, width) of the input for a picture of this height and width."""
@@ -52,7 +58,7 @@ class Preprocessing:
 
     def fit(self, pixels: np.ndarray) -> np.ndarray:
         """Return the picture as the network sees it, uint8 (h, w, 3), before normalisation."""
-        seen = cover(pixels, self.input_shape(*pixels.shape[:2]))
+        seen = cover(pixels, self.input_shape(*pixels.shape[:2]), share=self.crop_pct)
         return to_gray(seen) if self.gray else seen
 
     def normalise(self, seen: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Which evaluations are here: those that came with the code, and those of the runs on this machine."""
+"""Which evaluations are here: those that came with the code, of the runs on this machine, and of the Hub."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,15 +6,17 @@ from pathlib import Path
 from typing import Final
 
 from core.evaluate.artifact import METRICS_FILE, Evaluation
+from core.models import kept
 from core.models.catalog import BUNDLED_FOLDER, MANIFEST_FILE, bundled_names
 
 EVALUATIONS_FOLDER: Final = BUNDLED_FOLDER / "evaluations"
 
 
 def evaluation_folders(runs_dir: Path) -> list[Path]:
-    """Return the folders of all evaluations, the bundled ones first, by name."""
+    """Return the folders of all evaluations, the bundled ones first, those pulled from the Hub last."""
     bundled = sorted(path.parent for path in EVALUATIONS_FOLDER.glob(f"*/{METRICS_FILE}"))
-    return bundled + sorted(path.parent for path in runs_dir.glob(f"*/evaluation/{METRICS_FILE}"))
+    of_runs = sorted(path.parent for path in runs_dir.glob(f"*/evaluation/{METRICS_FILE}"))
+    return bundled + of_runs + kept.pulled_evaluations(kept.hub_folder())
 
 
 def told_apart(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
@@ -38,6 +40,9 @@ def weights_folder(checkpoint: str) -> Path | None:
         return BUNDLED_FOLDER / "checkpoints" / name
     if kind == "local" and (Path(name) / MANIFEST_FILE).is_file():
         return Path(name)
+    if kind == "hf":
+        repo, _, revision = name.partition("@")
+        return kept.checkpoint_folder(repo, revision or None, kept.hub_folder())
     return None
 
 

@@ -1,14 +1,19 @@
 """The checkpoints on offer, and where one lies. Add one by adding an entry to core/bundled/catalog.toml."""
 
+import json
+import threading
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from core.errors import UnknownReference
-from core.models.reference import Reference, parse_reference
+from core.errors import HubError, UnknownReference
+from core.models.reference import Reference, check_repository, parse_reference
+
+if TYPE_CHECKING:
+    from core.models.hub.access import Access
 
 BUNDLED_FOLDER: Final = Path(__file__).resolve().parents[1] / "bundled"
 CATALOG_FILE: Final = BUNDLED_FOLDER / "catalog.toml"
@@ -29,29 +34,82 @@ class CatalogEntry:
 @cache
 def catalog() -> tuple[CatalogEntry, ...]:
     """Return the checkpoints on offer, the default one first."""
-    document = tomllib.loads(CATALOG_FILE.read_text(encoding="utf-8"))
+    return _read(CATALOG_FILE)
+
+
+def owner_file(owner: str, cache_dir: Path) -> Path:
+    """Return where the list of what an owner offers on the Hub is kept, in the form of the catalog.
+
+    Raises:
+        UnknownReference: the owner's name cannot be one.
+    """
+    check_repository(f"{owner}/name")
+    return cache_dir / f"catalog-{owner}.toml"
+
+
+def owner_catalog(owner: str, cache_dir: Path) -> tuple[CatalogEntry, ...]:
+    """Return what an owner offered when they were last asked (`core.models.hub.owner`); asks nobody.
+
+    Raises:
+        UnknownReference: the owner's name cannot be one.
+        HubError: the kept list cannot be read.
+    """
+    file = owner_file(owner, cache_dir)
+    try:
+        return _read(file)
+    except FileNotFoundError:
+        return ()
+    except (OSError, ValueError, KeyError, TypeError, UnknownReference) as problem:
+        raise HubError(
+            f"The list of {owner}'s checkpoints cannot be read ({problem}). Delete {file} and ask for "
+            "it again."
+        ) from problem
+
+
+def write_owner_catalog(owner: str, cache_dir: Path, entries: Iterable[CatalogEntry]) -> None:
+    """Keep what an owner offers; raises OSError when it cannot be written."""
+    file = owner_file(owner, cache_dir)
+    lines = [f"# What {owner} offers on the Hub, as it was last listed. Made by a program.\n"]
+    for entry in entries:
+        lines.append("\n[[checkpoint]]\n")
+        # A JSON string is a TOML string, but for a sign that no name has.
+        lines += [
+            f"{key} = {json.dumps(text.replace(chr(127), ''))}\n"
+            for key, text in (
+                ("reference", str(entry.reference)),
+                ("title", entry.title),
+                ("about", entry.about),
+            )
+        ]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f"{file.name}.{threading.get_ident()}.part")
+    part.write_text("".join(lines), encoding="utf-8")
+    part.replace(file)
+
+
+def _read(file: Path) -> tuple[CatalogEntry, ...]:
+    document = tomllib.loads(file.read_text(encoding="utf-8"))
     return tuple(
         CatalogEntry(parse_reference(entry["reference"]), entry["title"], entry["about"])
-        for entry in document["checkpoint"]
+        for entry in document.get("checkpoint", [])
     )
 
 
 def folder_of(
     reference: Reference,
+    access: "Access | None" = None,
     *,
-    token: str | None = None,
-    timeout_s: float = 5.0,
-    cache_dir: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Return the folder that holds a checkpoint, pulling it from the Hub when it lies there.
 
-    A page that should show the Hub's notices, or remember which commit it got, calls `hub.pull` first and
-    keeps the reference with that commit; for such a reference this makes no request.
+    A page that should show the Hub's notices, or remember which commit it got, calls `fetch` of
+    `core.models.fetching` and keeps the reference with that commit, for which this makes no request.
 
     Args:
         reference: which checkpoint.
-        token, timeout_s, cache_dir, progress: for the Hub; see `hub.pull`.
+        access: how the Hub is asked; None is as the settings say.
+        progress: called with the bytes that are here and the bytes in all, while a download runs.
 
     Raises:
         UnknownReference: nothing lies there.
@@ -61,16 +119,11 @@ def folder_of(
         return _bundled(reference.name)
     if reference.kind == "local":
         return _local(reference.name)
-    from core.models.hub import pull  # half a second of imports that only the Hub needs
+    from core.models.hub.access import Access  # half a second of imports that only the Hub needs
+    from core.models.hub.pulling import pull
 
-    return pull(
-        reference.name,
-        reference.revision,
-        token=token,
-        timeout_s=timeout_s,
-        cache_dir=cache_dir,
-        progress=progress,
-    ).folder
+    access = access or Access.of_settings()
+    return pull(reference.name, reference.revision, access, progress=progress).folder
 
 
 def bundled_names() -> tuple[str, ...]:

@@ -32,13 +32,13 @@ from core.evaluate.intervals import Interval
 from core.files import sha256
 from core.labels import BY_CODE, CODES
 from core.models.catalog import MANIFEST_FILE
+from core.models.kept import WEIGHTS_FILE
 from core.models.network import AdditiveNetwork, build_network
 from core.models.registry import MODELS
 from core.predict.calibration import OperatingPoint
 from core.predict.unknown import FeatureStatistics
 
 FORMAT: Final = 1
-WEIGHTS_FILE: Final = "model.safetensors"
 EXTRAS_FILE: Final = "lesionlens.safetensors"
 CARD_FILE: Final = "README.md"
 GOLDEN_FACTS: Final = Facts(age_years=55, sex="female", site="back")
@@ -81,8 +81,14 @@ class Manifest:
     files: dict[str, str] = field(default_factory=dict)
     format: int = FORMAT
 
-    def operating_point(self, name: str) -> OperatingPoint:
-        """Return an operating point by name; raises KeyError for one the checkpoint does not have."""
+    def operating_point(self, name: str) -> OperatingPoint | None:
+        """Return an operating point by name, None for a checkpoint that has none at all.
+
+        Raises:
+            KeyError: it has others, but not this one.
+        """
+        if not self.operating_points:
+            return None
         return {point.name: point for point in self.operating_points}[name]
 
     def tested(self, metric: str) -> Interval | None:
@@ -104,6 +110,7 @@ _MANIFEST: Final = TypeAdapter(Manifest)
 class Checkpoint:
     """A loaded checkpoint, shared by all sessions.
 
+    lacks: what it does not bring along, as sentences; empty for a checkpoint of LesionLens.
     lock: hold it around every pass through the network: other explanation methods hang hooks into the same
         modules for a moment, and would catch this pass too.
     """
@@ -113,6 +120,7 @@ class Checkpoint:
     manifest: Manifest
     network: AdditiveNetwork
     statistics: FeatureStatistics | None
+    lacks: tuple[str, ...] = ()
     lock: threading.Lock = field(default_factory=threading.Lock, compare=False)
 
 
@@ -217,11 +225,15 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def load_checkpoint(folder: Path, *, reference: str | None = None) -> Checkpoint:
-    """Load a checkpoint folder and verify it with its golden input.
+    """Load a checkpoint folder and verify it with its golden input; a foreign one as `load_foreign` does.
 
     Raises:
         BrokenCheckpoint: a file is missing or altered, or the golden logits do not come out.
     """
+    from core.models.foreign import is_foreign, load_foreign  # it builds on this module
+
+    if is_foreign(folder):
+        return load_foreign(folder, reference=reference or f"local:{folder}")
     manifest = read_manifest(folder)
     network = build_network(manifest.model)
     try:

@@ -13,6 +13,7 @@ FORMS: Final = "bundled:name, local:folder or hf:owner/name@revision"
 _NAME: Final = r"(?!.*\.\.)[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?"
 _REPOSITORY: Final = re.compile(rf"{_NAME}/{_NAME}")
 _BUNDLED: Final = re.compile(_NAME)
+_COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 _REVISION: Final = re.compile(r"(?!.*(?:\.\.|//))[A-Za-z0-9_](?:[A-Za-z0-9._/+-]{0,250}[A-Za-z0-9_+-])?")
 
 
@@ -61,6 +62,11 @@ def parse_reference(text: str) -> Reference:
         return Reference("bundled" if kind == "bundled" else "local", name)
     repository, at, revision = name.partition("@")
     return Reference("hf", repository, revision if at else None)
+
+
+def is_commit(revision: str) -> bool:
+    """Return whether a revision is a whole commit, which never moves."""
+    return _COMMIT.fullmatch(revision) is not None
 
 
 def check_repository(name: str) -> None:

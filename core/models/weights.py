@@ -13,12 +13,15 @@ from typing import Any, Final
 
 import timm
 import torch
-from huggingface_hub import constants, get_session, try_to_load_from_cache
-from huggingface_hub.constants import SAFETENSORS_SINGLE_FILE
+from huggingface_hub import try_to_load_from_cache
 from torch import nn
 
 from core.errors import WeightsError
 from core.files import sha256
+from core.models.hub.access import Access
+from core.models.hub.problems import RAISED, Subject, explain
+from core.models.hub.pulling import look_up
+from core.models.kept import MAIN, WEIGHTS_FILE
 from core.models.network import create_backbone
 from core.models.registry import ModelSpec
 from core.settings import settings
@@ -62,7 +65,7 @@ def _from_nothing(spec: ModelSpec, _path: str, timm_args: dict[str, Any]) -> tup
 def _from_hub(spec: ModelSpec, _path: str, timm_args: dict[str, Any]) -> tuple[nn.Module, Provenance]:
     repository = f"timm/{spec.timm_name}"
     try:
-        _reach_hub(repository)
+        _knock(repository)
         tensors = timm.models.load_state_dict_from_hf(repository, weights_only=True)
     except Exception as problem:  # the client raises its own, httpx's and the disk's errors: one cure for all
         raise WeightsError(
@@ -73,10 +76,19 @@ def _from_hub(spec: ModelSpec, _path: str, timm_args: dict[str, Any]) -> tuple[n
     return _backbone_with(spec, tensors, repository, timm_args), Provenance("hub", repository)
 
 
-def _reach_hub(repository: str) -> None:
-    """Ask the Hub for a sign of life, unless its weights are here: the client tries a dead one for long."""
-    if not isinstance(try_to_load_from_cache(repository, SAFETENSORS_SINGLE_FILE), str):
-        get_session().head(constants.ENDPOINT, timeout=settings().hub_timeout_s)
+def _knock(repository: str) -> None:
+    """See whether the Hub is there before its client is asked, which tries for most of a minute.
+
+    Raises:
+        OSError: it is not, in words; what lies in the client's cache needs nobody.
+    """
+    if isinstance(try_to_load_from_cache(repository, WEIGHTS_FILE), str):
+        return
+    access = Access(settings().hub_token, settings().hub_timeout_s)
+    try:
+        look_up(repository, MAIN, access)
+    except RAISED as problem:
+        raise OSError(explain(problem, Subject(repository, MAIN, access))) from problem
 
 
 def _from_file(spec: ModelSpec, path: str, timm_args: dict[str, Any]) -> tuple[nn.Module, Provenance]:

@@ -41,8 +41,9 @@ class Prediction:
     """Everything the network has to say of one picture and one patient's facts.
 
     logits: (7,). probabilities: (7,), calibrated. malignancy: the summed probability of the malignant
-    diagnoses. above_threshold: whether malignancy is at or above the operating point's threshold.
-    sensitivity, specificity: of that threshold on the checkpoint's test split; None where nobody measured.
+    diagnoses. above_threshold: whether malignancy is at or above the operating point's threshold; both
+    are None for a checkpoint without a threshold. sensitivity, specificity: of that threshold on the
+    checkpoint's test split; None where nobody measured.
     """
 
     checkpoint: str
@@ -50,8 +51,8 @@ class Prediction:
     logits: np.ndarray
     probabilities: np.ndarray
     malignancy: float
-    operating_point: OperatingPoint
-    above_threshold: bool
+    operating_point: OperatingPoint | None
+    above_threshold: bool | None
     sensitivity: Interval | None
     specificity: Interval | None
     evidence: Evidence
@@ -113,9 +114,9 @@ def answer(
         probabilities=probabilities,
         malignancy=score,
         operating_point=point,
-        above_threshold=score >= point.threshold,
-        sensitivity=manifest.tested(point.metric("sensitivity")),
-        specificity=manifest.tested(point.metric("specificity")),
+        above_threshold=None if point is None else score >= point.threshold,
+        sensitivity=None if point is None else manifest.tested(point.metric("sensitivity")),
+        specificity=None if point is None else manifest.tested(point.metric("specificity")),
         evidence=evidence,
         seen=looked.seen,
         unknown=looked.unknown,

@@ -56,7 +56,8 @@ def choose_class(prediction: "Prediction") -> str:
 
 def _draw_risk(prediction: "Prediction", reader: Reader) -> None:
     point = prediction.operating_point
-    statement = words.risk(prediction.malignancy, point.threshold, prediction.above_threshold, reader)
+    threshold = None if point is None else point.threshold
+    statement = words.risk(prediction.malignancy, threshold, prediction.above_threshold, reader)
     text = f"**{statement.headline}**\n\n{statement.body}"
     if statement.tone == "alert":
         st.warning(text, icon=":material/priority_high:")
@@ -65,12 +66,13 @@ def _draw_risk(prediction: "Prediction", reader: Reader) -> None:
     if said := words.conflict(prediction.top_code, prediction.above_threshold):
         st.warning(said, icon=":material/compare_arrows:")
     st.plotly_chart(
-        charts.malignancy(prediction.malignancy, point.threshold, above=prediction.above_threshold),
+        charts.malignancy(prediction.malignancy, threshold, above=prediction.above_threshold is True),
         key="malignancy",
         config=charts.CONFIG,
         alt=statement.body,
     )
-    st.caption(words.operating_point(point, prediction.sensitivity, prediction.specificity, reader))
+    if point is not None:
+        st.caption(words.operating_point(point, prediction.sensitivity, prediction.specificity, reader))
 
 
 def _draw_probabilities(prediction: "Prediction", reader: Reader) -> None:
@@ -83,9 +85,10 @@ def _draw_probabilities(prediction: "Prediction", reader: Reader) -> None:
         config=charts.CONFIG,
         alt=f"Most probable: {BY_CODE[CODES[order[0]]].name}, {shares[0]}. The table below has all seven.",
     )
-    st.caption(
-        f"▲ counts as malignant. Calibrated on validation pictures; the seven sum to 100{words.NBSP}%."
+    calibrated = (
+        "Not calibrated" if prediction.operating_point is None else "Calibrated on validation pictures"
     )
+    st.caption(f"▲ counts as malignant. {calibrated}; the seven sum to 100{words.NBSP}%.")
     with st.expander("The seven as a table", icon=":material/table_rows:"):
         st.table(
             {

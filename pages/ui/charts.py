@@ -88,8 +88,8 @@ def _rows(
     return plain(figure)
 
 
-def malignancy(probability: float, threshold: float, *, above: bool) -> go.Figure:
-    """Draw the malignancy probability on a bar from 0 to 1 with the threshold marked."""
+def malignancy(probability: float, threshold: float | None, *, above: bool) -> go.Figure:
+    """Draw the malignancy probability on a bar from 0 to 1, with the threshold marked where there is one."""
     ink = theme.colour("textColor")
     figure = go.Figure()
     figure.add_bar(
@@ -101,14 +101,14 @@ def malignancy(probability: float, threshold: float, *, above: bool) -> go.Figur
         marker_color=theme.colour("redColor" if above else "grayColor"),
         hovertemplate=f"malignancy probability {percent(probability)}<extra></extra>",
     )  # fmt: skip
-    figure.add_shape(
-        type="line", x0=threshold, x1=threshold, y0=-0.42, y1=0.42, line={"color": ink, "width": 3}
-    )
-    right_half = threshold > 0.5
-    figure.add_annotation(
-        text=f"threshold {percent(threshold)}", x=threshold, y=0.42, yanchor="bottom",
-        xanchor="right" if right_half else "left", showarrow=False,
-    )  # fmt: skip
+    if threshold is not None:
+        figure.add_shape(
+            type="line", x0=threshold, x1=threshold, y0=-0.42, y1=0.42, line={"color": ink, "width": 3}
+        )
+        figure.add_annotation(
+            text=f"threshold {percent(threshold)}", x=threshold, y=0.42, yanchor="bottom",
+            xanchor="right" if threshold > 0.5 else "left", showarrow=False,
+        )  # fmt: skip
     for share, anchor in ((0.0, "left"), (0.5, "center"), (1.0, "right")):
         figure.add_annotation(
             text=f"{share:.0%}", x=share, y=-0.4, xanchor=anchor, yanchor="top", showarrow=False

@@ -10,7 +10,7 @@ from pages.ui import notices
 from pages.ui.metrics import metrics_table
 
 if TYPE_CHECKING:
-    from core.models.checkpoint import Checkpoint, Manifest
+    from core.models.checkpoint import Checkpoint
     from core.predict.predictor import Prediction
 
 
@@ -25,9 +25,19 @@ def draw(checkpoint: "Checkpoint", prediction: "Prediction", reader: Reader) -> 
         icon=":material/deployed_code:",
         expanded=at_once,
     ):
-        _draw_checkpoint(checkpoint.reference, checkpoint.manifest)
+        _draw_checkpoint(checkpoint)
     with st.expander("How long it took", icon=":material/timer:", expanded=at_once):
         _draw_timings(prediction)
+
+
+def draw_lacks(checkpoint: "Checkpoint") -> None:
+    """Say what a checkpoint that others made does not bring along; nothing for one of ours."""
+    if checkpoint.lacks:
+        st.warning(
+            "**Not made by LesionLens: read its answer with care.**\n"
+            + "".join(f"\n- {notices.plain(sentence)}" for sentence in checkpoint.lacks),
+            icon=":material/rule:",
+        )
 
 
 def _draw_seen(prediction: "Prediction") -> None:
@@ -38,7 +48,8 @@ def _draw_seen(prediction: "Prediction") -> None:
     st.caption(f"All that the network got: the picture resized and cut to {width} × {height} pixels.")
 
 
-def _draw_checkpoint(reference: str, manifest: "Manifest") -> None:
+def _draw_checkpoint(checkpoint: "Checkpoint") -> None:
+    reference, manifest, foreign = checkpoint.reference, checkpoint.manifest, bool(checkpoint.lacks)
     st.markdown(notices.plain(manifest.about))
     st.table(
         {
@@ -46,8 +57,8 @@ def _draw_checkpoint(reference: str, manifest: "Manifest") -> None:
             "Architecture": notices.plain(manifest.model),
             "Trained on": notices.plain(manifest.data),
             "Licence of the weights": notices.plain(manifest.licence),
-            "Split (lesion-grouped), hash": notices.plain(manifest.split_hash[:16]),
-            "Temperature, fitted on validation": f"{manifest.temperature:.3f}",
+            "Split (lesion-grouped), hash": notices.plain(manifest.split_hash[:16]) or "not known",
+            "Temperature, fitted on validation": f"{manifest.temperature:.3f}" if not foreign else "none",
         },
         alt="The checkpoint's name, data and licence",
     )

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import CheckpointError, DataError
+from core.models import kept
 from core.models.catalog import catalog, folder_of
 from core.models.reference import parse_reference
 from core.settings import settings
@@ -50,7 +51,10 @@ def _checkpoint(name: str) -> Line:
     try:
         reference = parse_reference(name)
         if reference.kind == "hf":
-            return Line(True, f"{reference.name}, fetched from the Hub when first asked")
+            here = kept.pin(reference, kept.hub_folder())
+            if here is None:
+                return Line(False, f"{reference.name}, fetched from the Hub when Predict is first opened")
+            return Line(True, f"{reference.name} of the Hub, commit {str(here.revision)[:12]}")
         folder_of(reference)
     except CheckpointError as problem:
         return Line(False, str(problem))

@@ -3,10 +3,9 @@
 import re
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
 from tests.e2e.conftest import serve, settle
-from tests.e2e.test_frame import STREAMLITS_OWN
+from tests.e2e.test_frame import violations
 from tests.net.double import Fault, FileServer
 from tests.net.making import ISIC_STORAGE, fill_isic
 
@@ -81,12 +80,6 @@ def test_a_download_shows_how_far_it_is_and_can_be_cancelled(open_at, app, mirro
 @pytest.mark.parametrize("mode", ["light", "dark"])
 def test_the_view_can_be_used_by_everyone_and_fits_a_phone(open_at, server, mode):
     page = open_at(f"{server}/explore?view=Get+data&explore_from=Kaggle", mode=mode)
-    found = [
-        f"{violation['id']}: {node['html'][:160]}"
-        for violation in Axe().run(page).response["violations"]
-        if violation["id"] not in STREAMLITS_OWN
-        for node in violation["nodes"]
-    ]
-    assert found == []
+    assert violations(page) == []
     page = open_at(f"{server}/{VIEW}", mode=mode, width=390)
     assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= 390

@@ -13,7 +13,8 @@ from huggingface_hub import constants
 
 from core.errors import HubError, UnknownReference
 from core.models.catalog import folder_of
-from core.models.hub import NEEDED, Pulled, pull
+from core.models.hub.access import Access
+from core.models.hub.pulling import NEEDED, Pulled, pull
 from core.models.reference import parse_reference
 from tests.hub.double import Fault, HubDouble
 
@@ -36,15 +37,18 @@ class Puller:
     def __init__(self, hub: HubDouble, cache_dir: Path) -> None:
         self.hub, self.cache_dir = hub, cache_dir
 
-    def __call__(self, revision: str | None = None, *, timeout_s: float = 2.0, **options: object) -> Pulled:
-        return pull(
-            REPO,
-            revision,
-            timeout_s=timeout_s,
-            cache_dir=self.cache_dir,
-            endpoint=self.hub.endpoint,
-            **options,
-        )
+    def __call__(
+        self,
+        revision: str | None = None,
+        *,
+        timeout_s: float = 2.0,
+        token: str | None = None,
+        **options: object,
+    ) -> Pulled:
+        return pull(REPO, revision, self.access(timeout_s=timeout_s, token=token), **options)
+
+    def access(self, *, timeout_s: float = 2.0, token: str | None = None) -> Access:
+        return Access(token, timeout_s, self.cache_dir, self.hub.endpoint)
 
     def refusal(self, revision: str | None = None, *, timeout_s: float = 2.0) -> str:
         """Return the message of a pull that fails, in bounded time."""
@@ -270,7 +274,7 @@ def test_a_hub_that_goes_away_between_listing_and_files_is_told_at_once(hub, pul
 def test_a_name_that_no_name_server_knows_is_told_in_bounded_time(tmp_path):
     started = time.monotonic()
     with pytest.raises(HubError, match=r"The Hub at http://hub\.invalid"):
-        pull(REPO, timeout_s=1.0, cache_dir=tmp_path, endpoint="http://hub.invalid")
+        pull(REPO, access=Access(None, 1.0, tmp_path, "http://hub.invalid"))
     assert time.monotonic() - started < BOUND_S
 
 
@@ -280,9 +284,7 @@ def test_an_address_that_swallows_packets_is_told_in_bounded_time(tmp_path):
         deaf.listen(1)
         started = time.monotonic()
         with pytest.raises(HubError, match="no answer within 1 s"):
-            pull(
-                REPO, timeout_s=1.0, cache_dir=tmp_path, endpoint=f"http://127.0.0.1:{deaf.getsockname()[1]}"
-            )
+            pull(REPO, access=Access(None, 1.0, tmp_path, f"http://127.0.0.1:{deaf.getsockname()[1]}"))
         assert time.monotonic() - started < BOUND_S
 
 
@@ -324,7 +326,7 @@ def test_a_revision_is_looked_for_among_branches_and_commits(hub, pull_it):
 @pytest.mark.parametrize("repo", ["lesions", "a/b/c", "../b", "a/..", "a--b/c", "a/b.git", "", "a/b c"])
 def test_what_cannot_be_a_repository_is_refused_before_any_request(repo, hub, tmp_path):
     with pytest.raises(UnknownReference, match="owner/name"):
-        pull(repo, cache_dir=tmp_path, endpoint=hub.endpoint)
+        pull(repo, access=Access(cache_dir=tmp_path, endpoint=hub.endpoint))
     assert hub.requests == []
 
 
@@ -346,12 +348,13 @@ FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path
 from core.errors import HubError
-from core.models.hub import pull
+from core.models.hub.access import Access
+from core.models.hub.pulling import pull
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 try:
-    pull("clinic/lesions", cache_dir=Path(sys.argv[2]), endpoint=sys.argv[1])
+    pull("clinic/lesions", access=Access(cache_dir=Path(sys.argv[2]), endpoint=sys.argv[1]))
 except HubError as problem:
     print(problem)
 """
@@ -390,13 +393,12 @@ def test_eight_threads_that_pull_at_once_get_one_whole_folder(hub, pull_it):
 def test_a_reference_to_the_hub_finds_the_pulled_folder(hub, pull_it, monkeypatch):
     hub.commit(REPO, FILES)
     pulled = pull_it()
-    monkeypatch.setattr(constants, "ENDPOINT", hub.endpoint)
     pinned = parse_reference(f"hf:{REPO}@{pulled.commit}")
-    assert folder_of(pinned, cache_dir=pull_it.cache_dir) == pulled.folder
+    assert folder_of(pinned, pull_it.access()) == pulled.folder
 
 
 def test_a_token_never_shows_in_a_message(hub, tmp_path):
     hub.fault = Fault("info", status=401)
     with pytest.raises(HubError) as caught:
-        pull(REPO, token="hf_secret", cache_dir=tmp_path, endpoint=hub.endpoint)
+        pull(REPO, access=Access("hf_secret", cache_dir=tmp_path, endpoint=hub.endpoint))
     assert "hf_secret" not in str(caught.value)
