@@ -4,6 +4,7 @@ import streamlit as st
 
 from core import words
 from pages.ui import answers, checkpoints, details, frame, inputs
+from pages.ui.predict import around
 
 reader = frame.page("Predict")
 
@@ -32,7 +33,11 @@ with answering:
     else:
         answers.draw_answer(prediction, reader)
 
+with asking:
+    around.draw_picture_notes(checkpoint, prediction, asked)
+
 if prediction.unknown.known:
     answers.draw_reasons(prediction, reader)
+    around.draw_similar(checkpoint, asked, checkpoints.look(checkpoint, asked).features)
 details.draw(checkpoint, prediction, reader)
 st.caption(words.SEE_A_DOCTOR)

@@ -132,6 +132,26 @@ def finish(
 
 
 @app.command()
+def calibrate(checkpoint: CheckpointOption, data: DataOption = None) -> None:
+    """Give a checkpoint folder what older ones lack: prediction sets, natural frequencies, input limits.
+
+    All are fitted on the val part of its own split and written into its lesionlens.json; weights and
+    thresholds stay as they are.
+    """
+    from core.data.readers import read_dataset
+    from core.data.splits import Split
+    from train.finish import calibrate as calibrate_checkpoint
+
+    loaded = _load(checkpoint)
+    metadata = read_dataset(_data_dir(data))
+    split = Split.of(metadata, seed=int(loaded.manifest.recipe.get("seed", 0)))
+    fitted = calibrate_checkpoint(loaded, metadata, split, progress=_display().counting)
+    if _is_first() and fitted.held_out is not None:
+        lesions = sum(fitted.held_out.sets.n_lesions)
+        typer.echo(f"Fitted on {lesions} val lesions, written to {loaded.folder}")
+
+
+@app.command()
 def evaluate(
     checkpoint: CheckpointOption,
     data: DataOption = None,

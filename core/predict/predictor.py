@@ -14,6 +14,8 @@ from core.labels import CODES
 from core.models.checkpoint import Checkpoint
 from core.models.evidence import EXACT
 from core.predict.calibration import OperatingPoint, malignancy, softmax
+from core.predict.heldout import HeldOut, PredictionSets, ScoreRange
+from core.predict.prevalence import trained_share
 from core.predict.unknown import Verdict, judge
 
 DEFAULT_OPERATING_POINT = "sensitivity 0.95"
@@ -43,6 +45,10 @@ class Prediction:
     logits: (7,). probabilities: (7,), calibrated. malignancy: the summed probability of the malignant
     diagnoses. above_threshold: whether malignancy is at or above the operating point's threshold.
     sensitivity, specificity: of that threshold on the checkpoint's test split; None where nobody measured.
+    malignant_share: how common malignancy was in the training data that the probabilities are calibrated for.
+    sets: what the prediction set promises; None where no sets were fitted.
+    prediction_set: the codes that stay possible, most probable first; None where no sets were fitted.
+    like: validation lesions with a like malignancy; None where they were not counted.
     """
 
     checkpoint: str
@@ -54,6 +60,10 @@ class Prediction:
     above_threshold: bool
     sensitivity: Interval | None
     specificity: Interval | None
+    malignant_share: float
+    sets: PredictionSets | None
+    prediction_set: tuple[str, ...] | None
+    like: ScoreRange | None
     evidence: Evidence
     seen: np.ndarray
     unknown: Verdict
@@ -72,14 +82,15 @@ def look(checkpoint: Checkpoint, pixels: np.ndarray) -> Look:
     batch = torch.from_numpy(checkpoint.manifest.preprocessing.normalise(seen)[None])
     with checkpoint.lock, torch.no_grad():
         found = checkpoint.network.look(batch.to(memory_format=torch.channels_last))
-    features = found.features[0].numpy()
+    features, logits = found.features[0].numpy(), found.logits[0].numpy()
+    limits = checkpoint.manifest.limits
     return Look(
         seen=seen,
         bias=found.bias.numpy().copy(),  # the network's own memory otherwise
         maps=found.maps[0].numpy(),
         remainder=found.remainder[0].numpy(),
         features=features,
-        unknown=judge(seen, features, checkpoint.statistics),
+        unknown=judge(seen, features, checkpoint.statistics, logits=logits, limits=limits),
         elapsed_ms=1000 * (time.perf_counter() - started),
     )
 
@@ -105,6 +116,7 @@ def answer(
     probabilities = softmax(logits, manifest.temperature)
     point = manifest.operating_point(operating_point)
     score = float(malignancy(probabilities[None])[0])
+    held_out = manifest.held_out
     elapsed_ms = 1000 * (time.perf_counter() - started)
     return Prediction(
         checkpoint=checkpoint.reference,
@@ -116,11 +128,21 @@ def answer(
         above_threshold=score >= point.threshold,
         sensitivity=manifest.tested(point.metric("sensitivity")),
         specificity=manifest.tested(point.metric("specificity")),
+        malignant_share=trained_share(np.array(manifest.class_frequencies)),
+        sets=None if held_out is None else held_out.sets,
+        prediction_set=None if held_out is None else _set(held_out, probabilities),
+        like=None if held_out is None else held_out.near(score),
         evidence=evidence,
         seen=looked.seen,
         unknown=looked.unknown,
         timings_ms={"look": looked.elapsed_ms, "answer": elapsed_ms},
     )
+
+
+def _set(held_out: HeldOut, probabilities: np.ndarray) -> tuple[str, ...]:
+    inside = held_out.sets.of(probabilities)
+    order = np.argsort(-probabilities, kind="stable")
+    return tuple(CODES[index] for index in order if inside[index])
 
 
 def fact_terms(checkpoint: Checkpoint, facts: Facts) -> dict[str, np.ndarray]:

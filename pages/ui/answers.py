@@ -9,6 +9,7 @@ import streamlit as st
 
 from core import words
 from core.labels import BY_CODE, CODES, INDEX
+from core.predict.prevalence import DEFAULT_PLACE, PLACES, moved
 from core.words import Reader
 from pages.ui import charts, notices
 
@@ -70,7 +71,25 @@ def _draw_risk(prediction: "Prediction", reader: Reader) -> None:
         config=charts.CONFIG,
         alt=statement.body,
     )
+    st.markdown(words.natural_frequency(prediction.like))
+    _draw_elsewhere(prediction, reader)
     st.caption(words.operating_point(point, prediction.sensitivity, prediction.specificity, reader))
+
+
+def _draw_elsewhere(prediction: "Prediction", reader: Reader) -> None:
+    name = st.segmented_control(
+        "Where was the picture taken?",
+        list(PLACES),
+        default=DEFAULT_PLACE,
+        required=True,
+        key="place",
+        bind="query-params",
+        help="How common malignancy is there changes what the score means, not the score.",
+    )
+    place = PLACES[name or DEFAULT_PLACE]
+    share = prediction.malignant_share if place.share is None else place.share
+    there = moved(prediction.malignancy, share=prediction.malignant_share, to=share)
+    st.caption(words.elsewhere(there, place, share, reader))
 
 
 def _draw_probabilities(prediction: "Prediction", reader: Reader) -> None:
@@ -86,6 +105,10 @@ def _draw_probabilities(prediction: "Prediction", reader: Reader) -> None:
     st.caption(
         f"▲ counts as malignant. Calibrated on validation pictures; the seven sum to 100{words.NBSP}%."
     )
+    if prediction.prediction_set is None:
+        st.caption(words.prediction_set(None, None, reader))
+    else:
+        st.markdown(words.prediction_set(prediction.prediction_set, prediction.sets, reader))
     with st.expander("The seven as a table", icon=":material/table_rows:"):
         st.table(
             {

@@ -11,6 +11,7 @@ from PIL import Image
 from core import words
 from core.data.readers import read_dataset
 from core.data.synthetic import draw_lesion, make_dataset
+from core.predict.heldout import HeldOut, PredictionSets, ScoreRange
 from core.words import READERS
 from pages.ui import notices
 from tests.pages.checkpoints import write_checkpoint
@@ -84,6 +85,43 @@ def test_a_reader_changes_words_but_no_number(predict):
     assert READERS["patient"].probabilities_title in titles["patient"]
     assert READERS["clinician"].probabilities_title in titles["clinician"]
     assert said(apps["patient"]) != said(apps["clinician"]) != said(apps["ML"])
+
+
+def held_out(n=100):
+    """Every diagnosis needs a fifth; of a hundred lesions of any score, thirty were malignant."""
+    return HeldOut(
+        PredictionSets(0.9, (0.2,) * 7, (n,) * 7), (ScoreRange(0.0, 0.5, n, 30), ScoreRange(0.5, 1.0, n, 30))
+    )
+
+
+def test_the_set_and_the_frequency_are_said_alike_to_all_readers(open_page, use, tmp_path):
+    use(write_checkpoint(tmp_path / "fitted", bias=CLEARLY_NEVUS, held_out=held_out()))
+    for name in READERS:
+        text = said(open_page("Predict", reader=name)).replace(words.NBSP, " ")
+        assert "stays possible" in text
+        assert "**30 were malignant** (95 %: 22 to 40, n = 100 validation lesions)" in text
+
+
+def test_a_checkpoint_without_them_says_not_fitted(predict):
+    text = said(predict())
+    assert "Prediction set: not fitted" in text
+    assert "was right: not fitted" in text
+
+
+def test_another_place_re_expresses_the_score_and_keeps_the_decision(predict):
+    here, there = predict(), predict(place="self-check")
+    assert "Dutch registry" not in said(here)
+    assert "assumed without a study" in said(there)
+    assert table(here, "probability") == table(there, "probability")
+    assert [one.value for one in here.warning] == [one.value for one in there.warning]
+
+
+def test_a_poor_picture_is_warned_about_with_advice(predict):
+    app = predict(picture="upload")
+    dark = (draw_lesion(3, kind="nv", size_px=(150, 200)) * 0.2).astype(np.uint8)
+    app.file_uploader(key="upload").set_value(("dark.png", picture_bytes(pixels=dark), "image/png")).run()
+    assert "The picture is dark" in said(app, "warning")
+    assert len(table(app, "probability")) == 7
 
 
 def test_changed_facts_change_the_answer_without_another_look(predict):
@@ -251,6 +289,7 @@ def test_a_dataset_image_is_answered_with_its_recorded_facts(predict, tmp_path, 
     app = predict(picture="dataset", image_id=known["image_id"])
     assert not app.exception
     assert "recorded as" in said(app)
+    assert "local dataset" in said(app)
     next(button for button in app.button if "recorded facts" in button.label).click().run()
     assert not app.exception
     assert app.number_input(key="patient_age").value == known["age_years"]
