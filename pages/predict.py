@@ -4,7 +4,7 @@ import streamlit as st
 
 from core import words
 from pages.ui import answers, checkpoints, details, frame, inputs
-from pages.ui.predict import around
+from pages.ui.predict import around, whatif
 
 reader = frame.page("Predict")
 
@@ -38,6 +38,8 @@ with asking:
 
 if prediction.unknown.known:
     answers.draw_reasons(prediction, reader)
-    around.draw_similar(checkpoint, asked, checkpoints.look(checkpoint, asked).features)
+    looked = checkpoints.look(checkpoint, asked)
+    whatif.draw(whatif.Question(checkpoint, asked, looked, prediction, reader))
+    around.draw_similar(checkpoint, asked, looked.features)
 details.draw(checkpoint, prediction, reader)
 st.caption(words.SEE_A_DOCTOR)

@@ -1,8 +1,8 @@
 """One picture in, one Prediction out: look once, answer as often as the facts change."""
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from core.evaluate.intervals import Interval
 from core.explain.evidence import Evidence
 from core.labels import CODES
 from core.models.checkpoint import Checkpoint
-from core.models.evidence import EXACT
+from core.models.evidence import EXACT, ImageEvidence
 from core.predict.calibration import OperatingPoint, malignancy, softmax
 from core.predict.heldout import HeldOut, PredictionSets, ScoreRange
 from core.predict.prevalence import trained_share
@@ -77,21 +77,45 @@ class Prediction:
 
 def look(checkpoint: Checkpoint, pixels: np.ndarray) -> Look:
     """Look at a picture, uint8 RGB (H, W, 3): one pass through the network, all seven maps."""
+    return look_at_all(checkpoint, [pixels])[0]
+
+
+def look_at_all(checkpoint: Checkpoint, pictures: Sequence[np.ndarray]) -> tuple[Look, ...]:
+    """Look at pictures, each uint8 RGB (H, W, 3), in one pass for all that the network sees in one shape.
+
+    elapsed_ms of each is its share of the time.
+    """
     started = time.perf_counter()
-    seen = checkpoint.manifest.preprocessing.fit(pixels)
-    batch = torch.from_numpy(checkpoint.manifest.preprocessing.normalise(seen)[None])
-    with checkpoint.lock, torch.no_grad():
-        found = checkpoint.network.look(batch.to(memory_format=torch.channels_last))
-    features, logits = found.features[0].numpy(), found.logits[0].numpy()
-    limits = checkpoint.manifest.limits
+    preprocessing = checkpoint.manifest.preprocessing
+    seen = [preprocessing.fit(pixels) for pixels in pictures]
+    looks: dict[int, Look] = {}
+    for shape in {one.shape for one in seen}:
+        places = [place for place, one in enumerate(seen) if one.shape == shape]
+        batch = torch.from_numpy(preprocessing.normalise(np.stack([seen[place] for place in places])))
+        with checkpoint.lock, torch.no_grad():
+            found = checkpoint.network.look(batch.to(memory_format=torch.channels_last))
+        for row, place in enumerate(places):
+            looks[place] = _look(checkpoint, seen[place], found, row)
+    elapsed_ms = 1000 * (time.perf_counter() - started) / max(len(seen), 1)
+    return tuple(replace(looks[place], elapsed_ms=elapsed_ms) for place in range(len(seen)))
+
+
+def _look(checkpoint: Checkpoint, seen: np.ndarray, found: ImageEvidence, row: int) -> Look:
+    features = found.features[row].numpy()
     return Look(
         seen=seen,
         bias=found.bias.numpy().copy(),  # the network's own memory otherwise
-        maps=found.maps[0].numpy(),
-        remainder=found.remainder[0].numpy(),
+        maps=found.maps[row].numpy(),
+        remainder=found.remainder[row].numpy(),
         features=features,
-        unknown=judge(seen, features, checkpoint.statistics, logits=logits, limits=limits),
-        elapsed_ms=1000 * (time.perf_counter() - started),
+        unknown=judge(
+            seen,
+            features,
+            checkpoint.statistics,
+            logits=found.logits[row].numpy(),
+            limits=checkpoint.manifest.limits,
+        ),
+        elapsed_ms=0.0,
     )
 
 

@@ -1,6 +1,6 @@
 """Every figure of the app, as Plotly figures and overlays. Colours come from theme, words from core."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -245,6 +245,52 @@ def waterfall(terms: Mapping[str, float], code: str) -> go.Figure:
     )  # fmt: skip
     figure.update_layout(height=44 * len(names) + 60)
     return plain(figure, bottom=46)
+
+
+def over_ages(ages: Sequence[float], probabilities: np.ndarray, *, now: float | None) -> go.Figure:
+    """Draw each diagnosis' probability, (N, 7), over age; now: the age that is asked about."""
+    colours = theme.diagnosis_colours()
+    figure = go.Figure()
+    for code in CODES:
+        values = probabilities[:, INDEX[code]]
+        figure.add_scatter(
+            x=list(ages), y=values, mode="lines", line={"color": colours[code], "width": 3},
+            name=short_name(code),
+            hovertemplate="%{x} years: %{y:.1%}<extra>" + short_name(code) + "</extra>",
+        )  # fmt: skip
+    if now is not None:
+        figure.add_vline(x=now, line={"color": theme.colour("textColor"), "width": 2, "dash": "dot"})
+    return _shares(figure, title="age in years")
+
+
+def over_sites(sites: Sequence[str], probabilities: np.ndarray, *, now: str | None) -> go.Figure:
+    """Draw the seven probabilities, (N, 7), of each site as one stacked bar; now: the site asked about."""
+    colours = theme.diagnosis_colours()
+    names = [f"► {site}" if site == now else site for site in sites]
+    figure = go.Figure()
+    for code in CODES:
+        figure.add_bar(
+            y=names, x=probabilities[:, INDEX[code]], orientation="h", name=short_name(code),
+            marker_color=colours[code],
+            hovertemplate="%{y}: %{x:.1%}<extra>" + short_name(code) + "</extra>",
+        )  # fmt: skip
+    figure.update_layout(barmode="stack", bargap=0.25)
+    figure = _shares(figure, title="")
+    figure.update_yaxes(tickformat=None, range=None, autorange="reversed", ticksuffix=" ")
+    figure.update_xaxes(range=[0, 1], tickformat=".0%")
+    return figure
+
+
+def _shares(figure: go.Figure, *, title: str) -> go.Figure:
+    grid = theme.rgba(theme.colour("borderColor"), 0.6)
+    figure.update_yaxes(range=[0, 1], tickformat=".0%", gridcolor=grid)
+    figure.update_xaxes(title=title, gridcolor=grid)
+    figure = plain(figure, bottom=46)
+    return figure.update_layout(
+        height=430,
+        showlegend=True,
+        legend={"orientation": "h", "y": -0.2, "yanchor": "top", "x": 0, "traceorder": "normal"},
+    )
 
 
 def intervals(metrics: Mapping[str, Interval]) -> go.Figure:
