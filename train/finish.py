@@ -96,8 +96,8 @@ def finish_run(
     train = _part(metadata, split, "train").sample(frac=1, random_state=0).head(STATISTICS_PICTURES)
     on_train = _predict(raw, train, progress("feature statistics"))
     manifest = choose_on_val(manifest, on_val.logits, on_val.truth)
-    manifest = _fit_on_val(manifest, raw, on_val, progress)
     statistics = FeatureStatistics.fit(on_train.features, on_val.features)
+    manifest = _fit_on_val(manifest, raw, statistics, on_val, progress)
     golden = _golden(manifest, seed=plan.recipe.seed)
 
     def save(measured: Manifest) -> Checkpoint:
@@ -174,14 +174,25 @@ def calibrate(
             "pictures may be training pictures. Give --data the dataset it was trained on."
         )
     on_val = _predict(checkpoint, _part(metadata, split, "val"), progress("val"))
-    fitted = _fit_on_val(checkpoint.manifest, checkpoint, on_val, progress)
+    statistics = checkpoint.statistics
+    if statistics is None:
+        raise EvaluationError(
+            f"Checkpoint {checkpoint.manifest.name} has no feature statistics; make it again with `finish`."
+        )
+    fitted = _fit_on_val(checkpoint.manifest, checkpoint, statistics, on_val, progress)
     if processes().is_main_process:
         stored = read_manifest(checkpoint.folder)
         write_manifest(checkpoint.folder, replace(stored, held_out=fitted.held_out, limits=fitted.limits))
     return fitted
 
 
-def _fit_on_val(manifest: Manifest, checkpoint: Checkpoint, on_val: "_Known", progress: Progress) -> Manifest:
+def _fit_on_val(
+    manifest: Manifest,
+    checkpoint: Checkpoint,
+    statistics: FeatureStatistics,
+    on_val: "_Known",
+    progress: Progress,
+) -> Manifest:
     """Return the manifest with prediction sets, natural frequencies and input limits."""
     colours, tell = [], progress("colours")
     for done, path in enumerate(on_val.paths, 1):
@@ -194,7 +205,7 @@ def _fit_on_val(manifest: Manifest, checkpoint: Checkpoint, on_val: "_Known", pr
     return replace(
         manifest,
         held_out=fit_held_out(softmax(on_val.logits, manifest.temperature), on_val.truth, on_val.lesion_ids),
-        limits=InputLimits.fit(alone, np.array(colours)),
+        limits=InputLimits.fit(alone, np.array(colours), statistics.distance(on_val.features)),
     )
 
 

@@ -141,9 +141,9 @@ def test_features_that_are_no_numbers_are_never_known(value, statistics):
 
 def colour_limits():
     rng = np.random.default_rng(0)
-    logits = rng.normal(1, 1, size=(400, 7))
+    logits = rng.normal(1, 1, size=(40, 7))
     usual = np.array([colours_of(draw_lesion(seed, kind="nv", size_px=(60, 80))) for seed in range(40)])
-    return InputLimits.fit(logits, usual)
+    return InputLimits.fit(logits, usual, np.linspace(0, 1, 40))
 
 
 def test_a_colour_cast_is_a_reason_and_usual_colours_are_none():
@@ -172,4 +172,4 @@ def test_energy_is_the_log_of_summed_exponentials_and_never_overflows():
 
 def test_one_picture_sets_no_limits():
     with pytest.raises(EvaluationError, match="cannot tell what is usual"):
-        InputLimits.fit(np.zeros((1, 7)), np.zeros((1, 6)))
+        InputLimits.fit(np.zeros((1, 7)), np.zeros((1, 6)), np.zeros(1))
