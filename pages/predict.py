@@ -4,13 +4,21 @@ import streamlit as st
 
 from core import words
 from pages.ui import answers, checkpoints, details, frame, inputs
-from pages.ui.predict import around, whatif
+from pages.ui.predict import around, many, reasons, whatif
 
 reader = frame.page("Predict")
 
 with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
     source = inputs.choose_source()
     facts = inputs.ask_facts()
+
+if source == inputs.SEVERAL:
+    chosen = checkpoints.choose()
+    checkpoint = None if chosen is None else checkpoints.load(chosen)
+    if checkpoint is not None:
+        many.draw(checkpoint, facts, reader)
+    st.caption(words.SEE_A_DOCTOR)
+    st.stop()
 
 asking, answering = st.columns([2, 3], gap="large")
 with asking:
@@ -37,9 +45,10 @@ with asking:
     around.draw_picture_notes(checkpoint, prediction, asked)
 
 if prediction.unknown.known:
-    answers.draw_reasons(prediction, reader)
     looked = checkpoints.look(checkpoint, asked)
-    whatif.draw(whatif.Question(checkpoint, asked, looked, prediction, reader))
+    question = whatif.Question(checkpoint, asked, looked, prediction, reader)
+    reasons.draw(question, answers.draw_reasons(prediction, reader))
+    whatif.draw(question)
     around.draw_similar(checkpoint, asked, looked.features)
 details.draw(checkpoint, prediction, reader)
 st.caption(words.SEE_A_DOCTOR)

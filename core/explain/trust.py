@@ -1,4 +1,4 @@
-"""Is an evidence map worth looking at? Checks that a map of one picture can pass or fail, and a plain verdict.
+"""Is an evidence map worth looking at? Checks that one map can pass or fail, and a plain verdict.
 
 Each check holds the map against something that knows nothing: a blob in the middle, a random order, a network
 with random weights. Lesions lie in the middle and are dark, so a map can look right for no reason.
@@ -44,7 +44,7 @@ class Check:
 class Curves:
     """What the class's logit does while parts of the picture are taken away, or put back.
 
-    shares: of the picture, (STEPS + 1,). deletion, insertion: logits when the map's strongest places go first.
+    shares: of the picture, (STEPS + 1,). deletion, insertion: logits, the map's strongest places going first.
     random_deletion, random_insertion: the mean over ORDERS random orders.
     """
 
@@ -69,8 +69,8 @@ class Curves:
 class TrustCard:
     """The checks of one map.
 
-    inside, inside_blob: share of the positive evidence inside the lesion, and of a centred Gaussian blob; NaN
-        without a mask.
+    inside, inside_blob: share of the positive evidence inside the lesion, and of a blob;
+        NaN without a mask.
     rim, rim_blob: share of the positive evidence in the rim, and of a centred Gaussian blob.
     agreement: rank correlation of the positive evidence with LayerCAM's map.
     twin: the map of the same class from a network with random weights, (h, w).
@@ -138,8 +138,8 @@ def examine(
 def curves(checkpoint: Checkpoint, looked: Look, index: int, *, seed: int = 0) -> Curves:
     """Return how the logit falls and rises as places go and come, the map's strongest first.
 
-    After RISE (Petsiuk, Das and Saenko, BMVC 2018): places that go are painted in the picture's median colour,
-    and places that come appear on a picture of that colour alone. Random orders are the baseline.
+    After RISE (Petsiuk, Das and Saenko, BMVC 2018): places that go are painted in the median colour, and
+    places that come appear on a picture of that colour alone. Random orders are the baseline.
     """
     found = looked.maps[index]
     rng = np.random.default_rng(seed)
@@ -256,13 +256,13 @@ def _checks(card: TrustCard) -> tuple[Check, ...]:
     return (
         _check(
             "What it marks matters",
-            f"With the marked places gone first, the logit is {deletion:.2f} lower on average than in a random "
-            f"order; with them put back first, {insertion:.2f} higher.",
+            f"With the marked places gone first, the logit is {deletion:.2f} lower on average than at "
+            f"random; with them put back first, {insertion:.2f} higher.",
             deletion > 0 and insertion > 0,
         ),
         _check(
             "Evidence is on the lesion",
-            f"{card.inside:.0%} of the positive evidence is inside the lesion's mask; a blob in the middle has "
+            f"{card.inside:.0%} of the positive evidence is inside the lesion; a blob in the middle has "
             f"{card.inside_blob:.0%}."
             if np.isfinite(card.inside)
             else "No mask of the lesion is known.",

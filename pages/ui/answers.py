@@ -32,8 +32,11 @@ def draw_answer(prediction: "Prediction", reader: Reader) -> None:
         SECTIONS[name](prediction, reader)
 
 
-def draw_reasons(prediction: "Prediction", reader: Reader) -> None:
-    """Draw why: evidence and sum of the chosen diagnosis side by side, in this reader's order."""
+def draw_reasons(prediction: "Prediction", reader: Reader) -> str:
+    """Draw why: evidence and sum of the chosen diagnosis side by side, in this reader's order.
+
+    Returns the diagnosis' code.
+    """
     code = choose_class(prediction)
     for column, name in zip(st.columns(2, gap="large"), reader.reasons, strict=True):
         with column:
@@ -41,6 +44,7 @@ def draw_reasons(prediction: "Prediction", reader: Reader) -> None:
     if st.toggle("All seven maps, on the same scale", key="all_maps", bind="query-params"):
         _draw_all_maps(prediction)
     _draw_sums(prediction)
+    return code
 
 
 def choose_class(prediction: "Prediction") -> str:
@@ -125,6 +129,16 @@ def _draw_evidence(prediction: "Prediction", code: str, reader: Reader) -> None:
     st.caption(reader.evidence_intro)
     chosen = prediction.evidence.maps[INDEX[code]]
     limit = prediction.evidence.scale
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        shown = st.segmented_control(
+            "Shown",
+            list(charts.PAINTS),
+            default=next(iter(charts.PAINTS)),
+            required=True,
+            key="map_shown",
+            bind="query-params",
+        )
+        contour = st.toggle("Outline the strongest part", key="contour", bind="query-params")
     opacity = _ask_opacity()
     if not prediction.evidence.has_positive(INDEX[code]):
         st.info(
@@ -133,7 +147,10 @@ def _draw_evidence(prediction: "Prediction", code: str, reader: Reader) -> None:
         )
     st.plotly_chart(
         charts.evidence(
-            charts.overlay(prediction.seen, chosen, limit=limit, opacity=opacity), chosen, limit=limit
+            charts.PAINTS[shown or next(iter(charts.PAINTS))](prediction.seen, chosen, limit, opacity),
+            chosen,
+            limit=limit,
+            contour=contour,
         ),
         key="evidence",
         config=charts.CONFIG,

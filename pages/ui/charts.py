@@ -1,7 +1,7 @@
 """Every figure of the app, as Plotly figures and overlays. Colours come from theme, words from core."""
 
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,9 @@ from core.evaluate.intervals import Interval
 from core.labels import BY_CODE, CODES, INDEX
 from core.words import NOT_AVAILABLE, percent, short_name
 from pages.ui import theme
+
+if TYPE_CHECKING:
+    from core.explain.trust import Curves
 
 # Charts here are read, not zoomed: dragging must scroll a phone.
 CONFIG: Final = {"displayModeBar": False, "scrollZoom": False, "responsive": True}
@@ -136,19 +139,45 @@ def overlay(seen: np.ndarray, evidence_map: np.ndarray, *, limit: float, opacity
         (width, height), Image.Resampling.BICUBIC
     )
     strength = np.clip(np.asarray(smooth) / limit, -1, 1)
-    scale = np.array([[int(one[i : i + 2], 16) for i in (1, 3, 5)] for one in theme.diverging()])
-    place = (strength + 1) / 2
-    stops = np.linspace(0, 1, len(scale))
-    paint = np.stack([np.interp(place, stops, scale[:, channel]) for channel in range(3)], axis=-1)
+    paint = _paint(strength)
     alpha = (opacity * np.abs(strength) ** 0.6)[..., None]
     painted: np.ndarray = np.round(seen * (1 - alpha) + paint * alpha).astype(np.uint8)
     return painted
 
 
-def evidence(painted: np.ndarray, evidence_map: np.ndarray, *, limit: float) -> go.Figure:
+def raw(seen: np.ndarray, evidence_map: np.ndarray, *, limit: float) -> np.ndarray:
+    """Return the map alone, place by place as the network gives it, in the size of the picture, uint8."""
+    height, width = seen.shape[:2]
+    places = np.repeat(np.repeat(evidence_map, -(-height // len(evidence_map)), axis=0),
+                       -(-width // evidence_map.shape[1]), axis=1)[:height, :width]  # fmt: skip
+    return _paint(np.clip(places / limit, -1, 1))
+
+
+def _paint(strength: np.ndarray) -> np.ndarray:
+    """Return the diverging colours of strengths from -1 to 1, uint8 (..., 3)."""
+    scale = np.array([[int(one[i : i + 2], 16) for i in (1, 3, 5)] for one in theme.diverging()])
+    place, stops = (strength + 1) / 2, np.linspace(0, 1, len(scale))
+    paint = np.stack([np.interp(place, stops, scale[:, channel]) for channel in range(3)], axis=-1)
+    return np.round(paint).astype(np.uint8)
+
+
+PAINTS: Final[dict[str, Callable[[np.ndarray, np.ndarray, float, float], np.ndarray]]] = {
+    "over the picture": lambda seen, found, limit, opacity: overlay(
+        seen, found, limit=limit, opacity=opacity
+    ),
+    "map alone": lambda seen, found, limit, _: raw(seen, found, limit=limit),
+    "picture alone": lambda seen, _found, _limit, _opacity: seen,
+}
+"""How a map is shown: from picture, map, limit and opacity to pixels."""
+
+
+def evidence(
+    painted: np.ndarray, evidence_map: np.ndarray, *, limit: float, contour: bool = False
+) -> go.Figure:
     """Draw a painted picture whose hover reads the evidence, with the scale in logits beside it.
 
-    painted: from `overlay`. evidence_map, limit: as there.
+    painted: from `overlay`. evidence_map, limit: as there. contour: whether to outline where the evidence for
+    the diagnosis is at least half of its strongest.
     """
     height, width = painted.shape[:2]
     rows, columns = evidence_map.shape
@@ -164,6 +193,13 @@ def evidence(painted: np.ndarray, evidence_map: np.ndarray, *, limit: float) -> 
         colorscale=[[0, "rgba(0,0,0,0)"], [1, "rgba(0,0,0,0)"]], showscale=False,
         hovertemplate="evidence here %{z:+.2f} logits<extra></extra>",
     )  # fmt: skip
+    strongest = float(evidence_map.max())
+    if contour and strongest > 0:
+        figure.add_contour(
+            z=evidence_map, x0=width / columns / 2, dx=width / columns, y0=height / rows / 2,
+            dy=height / rows, showscale=False, hoverinfo="skip", line={"color": "black", "width": 3},
+            contours={"coloring": "none", "start": strongest / 2, "end": strongest / 2, "size": 1},
+        )  # fmt: skip
     scale = theme.diverging()
     figure.add_scatter(
         x=[None], y=[None], mode="markers", hoverinfo="skip", showlegend=False,
@@ -290,6 +326,30 @@ def _shares(figure: go.Figure, *, title: str) -> go.Figure:
         height=430,
         showlegend=True,
         legend={"orientation": "h", "y": -0.2, "yanchor": "top", "x": 0, "traceorder": "normal"},
+    )
+
+
+def faithfulness(curves: "Curves") -> go.Figure:
+    """Draw the deletion and the insertion curve of a map, each with its random baseline."""
+    primary, ink = theme.colour("primaryColor"), theme.colour("grayColor")
+    accent = theme.diverging()[-3]
+    figure = go.Figure()
+    for name, values, colour, dash in (
+        ("strongest put back first", curves.insertion, accent, None),
+        ("put back at random", curves.random_insertion, accent, "dot"),
+        ("strongest taken away first", curves.deletion, primary, None),
+        ("taken away at random", curves.random_deletion, primary, "dot"),
+    ):
+        figure.add_scatter(
+            x=curves.shares, y=values, mode="lines", name=name,
+            line={"color": colour, "width": 3, "dash": dash},
+            hovertemplate="%{x:.0%} of the picture: logit %{y:.2f}<extra>" + name + "</extra>",
+        )  # fmt: skip
+    figure.update_xaxes(title="share of the picture", tickformat=".0%", zeroline=False)
+    figure.update_yaxes(title={"text": "logit", "font": {"color": ink}}, zeroline=False)
+    figure = plain(figure, bottom=46)
+    return figure.update_layout(
+        height=340, showlegend=True, legend={"orientation": "h", "y": -0.25, "yanchor": "top", "x": 0}
     )
 
 

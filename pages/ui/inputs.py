@@ -20,6 +20,7 @@ from core.settings import settings
 from pages.ui import cache, notices
 
 UNKNOWN: Final = "unknown"
+SEVERAL: Final = "several"
 SUFFIXES: Final = ("jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif")
 _MAX_SEED: Final = 999
 _OFFERED: Final = "offered_dataset"
@@ -65,10 +66,10 @@ def offered() -> tuple[Path | None, bool]:
 
 
 def choose_source() -> str:
-    """Ask where the picture shall come from: one of SOURCES."""
+    """Ask where the picture shall come from: one of SOURCES, or SEVERAL."""
     default = next(iter(SOURCES))
     chosen = st.segmented_control(
-        "Picture", list(SOURCES), default=default, required=True, key="picture", bind="query-params"
+        "Picture", [*SOURCES, SEVERAL], default=default, required=True, key="picture", bind="query-params"
     )
     return chosen or default
 

@@ -1,4 +1,4 @@
-"""Changes of a picture: pure, repeatable, written to an address and read back, and never trusted from there."""
+"""Changes of a picture: pure, repeatable, written to an address and read back, never trusted."""
 
 import numpy as np
 import pytest
