@@ -4,7 +4,7 @@ import streamlit as st
 
 from core import words
 from pages.ui import answers, checkpoints, details, frame, inputs
-from pages.ui.predict import around, many, reasons, whatif
+from pages.ui.predict import around, commit, many, papers, reasons, whatif
 
 reader = frame.page("Predict")
 
@@ -35,7 +35,10 @@ with answering:
     checkpoint = checkpoints.load(chosen)
     if checkpoint is None:
         st.stop()
+    if not commit.ready(asked, reader):
+        st.stop()
     prediction = checkpoints.ask(checkpoint, asked, facts)
+    commit.draw_tally(asked, prediction)
     if not prediction.unknown.known:
         answers.draw_refusal(prediction, reader)
     else:
@@ -50,5 +53,6 @@ if prediction.unknown.known:
     reasons.draw(question, answers.draw_reasons(prediction, reader))
     whatif.draw(question)
     around.draw_similar(checkpoint, asked, looked.features)
+papers.draw(checkpoint, prediction, reader)
 details.draw(checkpoint, prediction, reader)
 st.caption(words.SEE_A_DOCTOR)

@@ -64,7 +64,7 @@ def test_a_synthetic_lesion_is_answered_at_once_and_called_synthetic(predict):
     assert not app.exception
     assert not app.error
     assert words.SYNTHETIC in said(app)
-    assert len(app.get("plotly_chart")) == 4
+    assert len(app.get("plotly_chart")) == 6
     assert len(table(app, "probability")) == 7
     assert words.SEE_A_DOCTOR in said(app)
 
@@ -407,3 +407,16 @@ def test_several_pictures_stand_side_by_side_and_become_a_table(predict):
     assert not app.exception
     assert "2 of 3 answered" in said(app)
     assert len(app.dataframe[0].value) == 3
+
+
+def test_the_answer_waits_for_the_reader_s_own_where_that_is_wanted(predict):
+    app = predict(commit_first="true")
+    assert not app.exception
+    assert not app.table
+    own = next(box for box in app.selectbox if box.label == "What do you think it is?")
+    own.select_index(3).run()
+    app.button(key="commit").click().run()
+    assert not app.exception
+    assert len(table(app, "probability")) == 7
+    assert "you agreed on" in said(app)
+    assert "of 1." in said(app)
