@@ -17,8 +17,8 @@ from core.models.checkpoint import Checkpoint
 from core.models.evidence import ImageEvidence
 from core.predict.predictor import Look
 
-STEPS: Final = 10
-ORDERS: Final = 3
+STEPS: Final = 8
+ORDERS: Final = 2
 SHIFTS: Final = ((0, 8), (0, -8), (8, 0), (-8, 0))
 RIM: Final = 0.1
 """The outer tenth of the picture on each side is its rim."""
@@ -109,7 +109,7 @@ class TrustCard:
 def examine(
     checkpoint: Checkpoint, looked: Look, index: int, *, mask: np.ndarray | None = None, seed: int = 0
 ) -> TrustCard:
-    """Examine the evidence map of one class: about ninety small passes through the network.
+    """Examine the evidence map of one class: about sixty small passes through the network.
 
     Args:
         checkpoint: its network stays as it is.

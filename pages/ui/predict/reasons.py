@@ -211,7 +211,7 @@ def _cam(
 
 
 @st.cache_resource(
-    ttl=cache.KEEP_PICTURES, max_entries=16, show_spinner="Checking the map: about 90 passes …"
+    ttl=cache.KEEP_PICTURES, max_entries=16, show_spinner="Checking the map: about 60 passes …"
 )
 def _card(
     folder: Path,  # noqa: ARG001 -- with the next two, the key of the cache
