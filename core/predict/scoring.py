@@ -21,10 +21,10 @@ from core.jobs import Report
 from core.labels import BY_CODE, CODE_OF_ISIC_COLUMN, CODES, ISIC_2018_COLUMNS
 from core.models.checkpoint import Checkpoint
 from core.predict.predictor import Prediction, answer, look_at_all
+from core.spreadsheet import to_csv
 
 MOST_PICTURES: Final = 500
 BATCH: Final = 8
-_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
 _MOST_ZIP_BYTES: Final = 2**29
 
 
@@ -77,21 +77,13 @@ def score_pictures(
     return pd.DataFrame(rows, columns=[*_COLUMNS])
 
 
-def isic_csv(scores: pd.DataFrame) -> str:
-    """Return the answered rows in the ISIC 2018 challenge's columns: image,MEL,NV,BCC,AKIEC,BKL,DF,VASC.
-
-    A name that a spreadsheet would run as a formula gets an apostrophe before it.
-    """
+def isic_csv(scores: pd.DataFrame) -> bytes:
+    """Return the answered rows in the ISIC 2018 challenge's columns: image,MEL,NV,BCC,AKIEC,BKL,DF,VASC."""
     answered = scores[scores["problem"] == ""]
-    table = pd.DataFrame({"image": [guarded(PurePosixPath(name).stem) for name in answered["image"]]})
+    table = pd.DataFrame({"image": [PurePosixPath(name).stem for name in answered["image"]]})
     for column in ISIC_2018_COLUMNS:
         table[column] = answered[CODE_OF_ISIC_COLUMN[column]].to_numpy()
-    return table.to_csv(index=False, float_format="%.7g")
-
-
-def guarded(text: str) -> str:
-    """Return a text that no spreadsheet takes for a formula (OWASP, CSV injection)."""
-    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+    return to_csv(table, float_format="%.7g")
 
 
 _COLUMNS: Final = ("image", *CODES, "malignancy", "above_threshold", "diagnosis", "problem")
