@@ -260,7 +260,7 @@ def prediction_set(codes: Sequence[str] | None, sets: PredictionSets | None, rea
     """Say which diagnoses the answer holds, and what that promises."""
     if codes is None or sets is None:
         return "Prediction set: not fitted for this checkpoint."
-    names = ", ".join(diagnosis_name(code, reader) for code in codes)
+    names = ", ".join(BY_CODE[code].name for code in codes)
     promised = f"{100 * sets.coverage:.0f}{NBSP}%"
     if len(codes) == len(CODES):
         named = "**All seven stay possible**"
@@ -285,7 +285,7 @@ def natural_frequency(like: ScoreRange | None) -> str:
     """Say how many lesions with a like score were malignant, from validation lesions."""
     if like is None:
         return "How often a score like this was right: not fitted for this checkpoint."
-    where = f"{percent(like.low) if like.low else '0'} to {100 * like.high:.0f}{NBSP}%"
+    where = f"{100 * like.low:.0f} to {100 * like.high:.0f}{NBSP}%"
     if not like.enough:
         return (
             f"How often a score like this ({where}) was right: too few to tell, {like.n_lesions} validation "

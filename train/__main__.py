@@ -143,7 +143,7 @@ def calibrate(checkpoint: CheckpointOption, data: DataOption = None) -> None:
     from train.finish import calibrate as calibrate_checkpoint
 
     loaded = _load(checkpoint)
-    metadata = read_dataset(_data_dir(data))
+    metadata = read_dataset(data_dir(data))
     split = Split.of(metadata, seed=int(loaded.manifest.recipe.get("seed", 0)))
     fitted = calibrate_checkpoint(loaded, metadata, split, progress=_display().counting)
     if _is_first() and fitted.held_out is not None:

@@ -211,8 +211,9 @@ def rim_of(shape: tuple[int, int]) -> np.ndarray:
 
 def centred_blob(shape: tuple[int, int]) -> np.ndarray:
     """Return a Gaussian blob in the middle, (h, w), a quarter of each side wide: it knows nothing."""
-    rows, columns = (np.linspace(-0.5, 0.5, 2 * side + 1)[1::2] for side in shape)
-    return np.exp(-(rows[:, None] ** 2 + columns[None, :] ** 2) / (2 * _BLOB**2))
+    rows, columns = ((np.arange(side) + 0.5) / side - 0.5 for side in shape)
+    blob: np.ndarray = np.exp(-(rows[:, None] ** 2 + columns[None, :] ** 2) / (2 * _BLOB**2))
+    return blob
 
 
 def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:

@@ -23,6 +23,7 @@ from pages.ui.predict import brush
 if TYPE_CHECKING:
     from core.models.checkpoint import Checkpoint
     from core.predict.predictor import Look, Prediction
+    from core.predict.whatif import Flip
 
 _CHANGES: Final = "changes"
 _PINNED: Final = "pinned"
@@ -274,7 +275,7 @@ def _draw_flip(question: Question) -> None:
     )
     looks = cache.variants(question.checkpoint.folder, question.asked.digest, question.checkpoint,
                            question.asked.pixels, BRIGHTER)  # fmt: skip
-    flips = []
+    flips: list[Flip] = []
     if question.checkpoint.manifest.uses_facts:
         flips += nearest_fact_flip(question.checkpoint, question.looked, before)
     light = nearest_brightness_flip(question.checkpoint, looks, before)
