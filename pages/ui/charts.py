@@ -1,6 +1,6 @@
 """Every figure of the app, as Plotly figures and overlays. Colours come from theme, words from core."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -15,6 +15,7 @@ from pages.ui import theme
 
 if TYPE_CHECKING:
     from core.explain.trust import Curves
+    from core.predict.whatif import Curve
 
 # Charts here are read, not zoomed: dragging must scroll a phone.
 CONFIG: Final = {"displayModeBar": False, "scrollZoom": False, "responsive": True}
@@ -283,14 +284,13 @@ def waterfall(terms: Mapping[str, float], code: str) -> go.Figure:
     return plain(figure, bottom=46)
 
 
-def over_ages(ages: Sequence[float], probabilities: np.ndarray, *, now: float | None) -> go.Figure:
-    """Draw each diagnosis' probability, (N, 7), over age; now: the age that is asked about."""
+def over_ages(found: "Curve", *, now: float | None) -> go.Figure:
+    """Draw each diagnosis' probability over age; now: the age that is asked about."""
     colours = theme.diagnosis_colours()
     figure = go.Figure()
     for code in CODES:
-        values = probabilities[:, INDEX[code]]
         figure.add_scatter(
-            x=list(ages), y=values, mode="lines", line={"color": colours[code], "width": 3},
+            x=found.values, y=found.probabilities[:, INDEX[code]], mode="lines", line={"color": colours[code], "width": 3},
             name=short_name(code),
             hovertemplate="%{x} years: %{y:.1%}<extra>" + short_name(code) + "</extra>",
         )  # fmt: skip
@@ -299,14 +299,14 @@ def over_ages(ages: Sequence[float], probabilities: np.ndarray, *, now: float | 
     return _shares(figure, title="age in years")
 
 
-def over_sites(sites: Sequence[str], probabilities: np.ndarray, *, now: str | None) -> go.Figure:
-    """Draw the seven probabilities, (N, 7), of each site as one stacked bar; now: the site asked about."""
+def over_sites(found: "Curve", *, now: str | None) -> go.Figure:
+    """Draw the seven probabilities of each site as one stacked bar; now: the site asked about."""
     colours = theme.diagnosis_colours()
-    names = [f"► {site}" if site == now else site for site in sites]
+    names = [f"► {site}" if site == now else site for site in found.values]
     figure = go.Figure()
     for code in CODES:
         figure.add_bar(
-            y=names, x=probabilities[:, INDEX[code]], orientation="h", name=short_name(code),
+            y=names, x=found.probabilities[:, INDEX[code]], orientation="h", name=short_name(code),
             marker_color=colours[code],
             hovertemplate="%{y}: %{x:.1%}<extra>" + short_name(code) + "</extra>",
         )  # fmt: skip

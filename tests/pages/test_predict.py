@@ -290,7 +290,6 @@ def test_a_dataset_image_is_answered_with_its_recorded_facts(predict, tmp_path, 
     app = predict(picture="dataset", image_id=known["image_id"])
     assert not app.exception
     assert "recorded as" in said(app)
-    assert "local dataset" in said(app)
     next(button for button in app.button if "recorded facts" in button.label).click().run()
     assert not app.exception
     assert app.number_input(key="patient_age").value == known["age_years"]
@@ -299,6 +298,18 @@ def test_a_dataset_image_is_answered_with_its_recorded_facts(predict, tmp_path, 
     next(button for button in app.button if "Another" in button.label).click().run()
     assert not app.exception
     assert app.text_input(key="image_id").value
+
+
+def test_an_upload_that_the_dataset_holds_is_told(predict, tmp_path, monkeypatch):
+    folder = make_dataset(tmp_path / "data", images_per_class=2, seed=0, size_px=(60, 80))
+    monkeypatch.setenv("LESIONLENS_DATA", str(folder))
+    file = Path(read_dataset(folder)["image_path"].iloc[0])
+    app = predict(picture="upload")
+    app.file_uploader(key="upload").set_value(("renamed.jpg", file.read_bytes(), "image/jpeg")).run()
+    assert not app.exception
+    assert f"This very file is {file.stem} of the local dataset" in said(app)
+    app.file_uploader(key="upload").set_value(("other.png", picture_bytes(), "image/png")).run()
+    assert "Not found in the local dataset" in said(app)
 
 
 def test_an_image_id_that_is_not_there_is_said(predict, tmp_path, monkeypatch):

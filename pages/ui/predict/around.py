@@ -18,12 +18,12 @@ from core.data.pictures import downscaled, read_picture
 from core.data.splits import lesion_groups
 from core.errors import LesionLensError
 from core.labels import BY_CODE
+from core.models.reference import parse_reference
 from core.predict.features import checkpoint_extractor, stored_features
 from core.predict.picture_quality import Concern, assess
-from core.predict.placing import split_of_checkpoint
 from core.predict.sightings import Sighting, find_sighting
 from core.settings import settings
-from pages.ui import cache, inputs, notices
+from pages.ui import cache, inputs, notices, placing
 from pages.ui.inputs import Asked
 
 if TYPE_CHECKING:
@@ -96,10 +96,11 @@ def _draw_cases(table: pd.DataFrame, found: tuple[Neighbour, ...]) -> None:
 
 def _draw_sighting(checkpoint: "Checkpoint", asked: Asked) -> None:
     folder, synthetic = inputs.offered()
-    if folder is None or not asked.size_bytes or synthetic:
+    # Of a picture that was picked from a dataset, its place is said already.
+    if folder is None or synthetic or not asked.size_bytes or asked.image_id is not None:
         return
     try:
-        found = _sighting(folder, checkpoint.folder, asked.digest, asked.name, asked.size_bytes, asked.pixels)
+        found = _sighting(folder, checkpoint.folder, checkpoint.reference, asked.digest, asked)
     except LesionLensError as problem:
         notices.refuse(problem)
         return
@@ -115,24 +116,18 @@ def _concerns(digest: str, input_px: int, _pixels: np.ndarray) -> tuple[Concern,
 
 
 @st.cache_data(ttl=cache.KEEP_PICTURES, max_entries=64, show_spinner="Looking for the picture …")
-def _sighting(
-    folder: Path, checkpoint: Path, digest: str, name: str, size_bytes: int, _pixels: np.ndarray
-) -> Sighting | None:
+def _sighting(folder: Path, checkpoint: Path, reference: str, digest: str, _asked: Asked) -> Sighting | None:
     table = cache.dataset(folder)
+    parts = placing.split(str(folder), table, checkpoint, parse_reference(reference))
     return find_sighting(
         table,
-        _parts(folder, checkpoint),
-        _pixels,
+        None if parts is None else parts.set_axis(table.index),
+        _asked.pixels,
         file_digest=digest,
-        size_bytes=size_bytes,
-        name=name,
+        size_bytes=_asked.size_bytes,
+        name=_asked.name,
         inspection=_inspection(folder),
     )
-
-
-@st.cache_resource(ttl="30m", max_entries=4, show_spinner=False)
-def _parts(folder: Path, checkpoint: Path) -> pd.Series | None:
-    return split_of_checkpoint(cache.dataset(folder), checkpoint)
 
 
 def _inspection(folder: Path) -> pd.DataFrame | None:

@@ -68,27 +68,24 @@ def _draw_facts(question: Question) -> None:
         "Each diagnosis' probability for this picture, were the patient another. Everything else stays as it "
         "is. The picture is not looked at again."
     )
-    left, right = st.columns(2, gap="large")
-    with left:
-        st.subheader("Over age", anchor=False)
-        ages = curve(question.checkpoint, question.looked, facts, "age")
-        st.plotly_chart(
-            charts.over_ages([float(age) for age in ages.values], ages.probabilities, now=facts.age_years),
-            key="over_ages",
-            config=charts.CONFIG,
-            alt=_span("age", ages.malignancy),
-        )
-        st.caption(_span("age", ages.malignancy))
-    with right:
-        st.subheader("Over body sites", anchor=False)
-        sites = curve(question.checkpoint, question.looked, facts, "site")
-        st.plotly_chart(
-            charts.over_sites([str(site) for site in sites.values], sites.probabilities, now=facts.site),
-            key="over_sites",
-            config=charts.CONFIG,
-            alt=_span("site", sites.malignancy),
-        )
-        st.caption(_span("site", sites.malignancy))
+    for column, fact, title in zip(
+        st.columns(2, gap="large"), ("age", "site"), ("Over age", "Over body sites"), strict=True
+    ):
+        found = curve(question.checkpoint, question.looked, facts, fact)
+        with column:
+            st.subheader(title, anchor=False)
+            figure = (
+                charts.over_ages(
+                    [float(age) for age in found.values], found.probabilities, now=facts.age_years
+                )
+                if fact == "age"
+                else charts.over_sites(
+                    [str(site) for site in found.values], found.probabilities, now=facts.site
+                )
+            )
+            said = _span(fact, found.malignancy)
+            st.plotly_chart(figure, key=f"over_{fact}", config=charts.CONFIG, alt=said)
+            st.caption(said)
 
 
 def _span(fact: str, malignancy: np.ndarray) -> str:
