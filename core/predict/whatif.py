@@ -28,11 +28,11 @@ BRIGHTER: Final = tuple(
 class Curve:
     """The answer for each value of one fact, everything else as it is.
 
-    values: of the fact, in order. probabilities: (N, 7). malignancy: (N,).
+    at: values of the fact, in order. probabilities: (N, 7). malignancy: (N,).
     """
 
     fact: str
-    values: tuple[float | str, ...]
+    at: tuple[float | str, ...]
     probabilities: np.ndarray
     malignancy: np.ndarray
 

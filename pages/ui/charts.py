@@ -290,7 +290,8 @@ def over_ages(found: "Curve", *, now: float | None) -> go.Figure:
     figure = go.Figure()
     for code in CODES:
         figure.add_scatter(
-            x=found.values, y=found.probabilities[:, INDEX[code]], mode="lines", line={"color": colours[code], "width": 3},
+            x=found.at, y=found.probabilities[:, INDEX[code]], mode="lines",
+            line={"color": colours[code], "width": 3},
             name=short_name(code),
             hovertemplate="%{x} years: %{y:.1%}<extra>" + short_name(code) + "</extra>",
         )  # fmt: skip
@@ -302,7 +303,7 @@ def over_ages(found: "Curve", *, now: float | None) -> go.Figure:
 def over_sites(found: "Curve", *, now: str | None) -> go.Figure:
     """Draw the seven probabilities of each site as one stacked bar; now: the site asked about."""
     colours = theme.diagnosis_colours()
-    names = [f"► {site}" if site == now else site for site in found.values]
+    names = [f"► {site}" if site == now else site for site in found.at]
     figure = go.Figure()
     for code in CODES:
         figure.add_bar(

@@ -75,13 +75,9 @@ def _draw_facts(question: Question) -> None:
         with column:
             st.subheader(title, anchor=False)
             figure = (
-                charts.over_ages(
-                    [float(age) for age in found.values], found.probabilities, now=facts.age_years
-                )
+                charts.over_ages(found, now=facts.age_years)
                 if fact == "age"
-                else charts.over_sites(
-                    [str(site) for site in found.values], found.probabilities, now=facts.site
-                )
+                else charts.over_sites(found, now=facts.site)
             )
             said = _span(fact, found.malignancy)
             st.plotly_chart(figure, key=f"over_{fact}", config=charts.CONFIG, alt=said)

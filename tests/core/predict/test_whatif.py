@@ -44,8 +44,8 @@ def with_threshold(checkpoint, threshold):
 @pytest.mark.parametrize(("fact", "field"), [("age", "age_years"), ("site", "site")])
 def test_a_curve_is_what_single_answers_say(checkpoint, looked, fact, field):
     found = curve(checkpoint, looked, PATIENT, fact)
-    for place in (0, len(found.values) // 2, -1):
-        single = answer(checkpoint, looked, replace(PATIENT, **{field: found.values[place]}))
+    for place in (0, len(found.at) // 2, -1):
+        single = answer(checkpoint, looked, replace(PATIENT, **{field: found.at[place]}))
         np.testing.assert_allclose(found.probabilities[place], single.probabilities, atol=1e-6)
         assert found.malignancy[place] == pytest.approx(single.malignancy, abs=1e-6)
     assert np.ptp(found.malignancy) > 0
