@@ -221,6 +221,27 @@ def score(
         raise typer.Exit(3)
 
 
+@app.command()
+def serve(
+    checkpoint: CheckpointOption,
+    host: Annotated[str, typer.Option(help="The address to listen at; 0.0.0.0 is every one.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8502,
+) -> None:
+    """Answer pictures over HTTP as JSON, until it is interrupted. No accounts and no encryption."""
+    from core.predict.serving import make_server
+    from core.settings import settings
+
+    limit = settings().max_upload_mb * 2**20
+    server = make_server(_load(checkpoint), host=host, port=port, max_bytes=limit)
+    typer.echo(f"POST a picture to http://{host}:{server.server_port}/predict; Ctrl-C ends it.")
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        typer.echo("Ended.")
+    finally:
+        server.server_close()
+
+
 def _finish(folder: "RunFolder", data: Path | None, out: Path | None, display: TerminalDisplay) -> None:
     from train.finish import finish_run
 
