@@ -220,7 +220,8 @@ def operating_point(
             f"{specificity.n - _count(specificity)} of {specificity.n} benign ones."
         )
     return (
-        f"Chosen on validation data for sensitivity {_rate(point.target_sensitivity)}. On the test split: "
+        f"Chosen on validation data for {point.aim or f'sensitivity {_rate(point.target_sensitivity)}'}. "
+        f"On the test split: "
         f"sensitivity {_with_interval(sensitivity)}, specificity {_with_interval(specificity)}."
     )
 

@@ -1,20 +1,24 @@
-"""Compare: what was measured, with n and intervals."""
+"""Compare: which model is better, for whom, at which threshold, by how much, and is the difference real."""
 
 import streamlit as st
 
-from pages.ui import compare, frame
+from pages.ui import frame
+from pages.ui.compare import bring, compared, views
 
-frame.page("Compare")
+reader = frame.page("Compare")
 
-st.markdown(
-    "What the bundled models reached on lesions they never saw. Intervals are 95 %, from resampling lesions, "
-    "not pictures. Comparing many models side by side, by subgroup and under bad light, comes later."
-)
-compare.draw_evaluations()
+evaluations = compared.available()
+if not evaluations:
+    st.info(
+        "No evaluation is here. Train a model, or bring the predictions of one below.",
+        icon=":material/hourglass_empty:",
+    )
+    bring.draw(evaluations)
+    st.stop()
 
-st.header("Measure one yourself", anchor=False)
-st.code(
-    "python -m train evaluate --checkpoint bundled:lesionlens-lite0 --data path/to/HAM10000 --split test",
-    language=None,
-    wrap_lines=True,
-)
+chosen = compared.choose(evaluations, reader)
+view = views.choose()
+if view == views.BRING:
+    bring.draw(evaluations)
+elif chosen is not None:
+    views.draw(view, chosen)

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core import words
-from pages.ui import answers, checkpoints, details, frame, inputs
+from pages.ui import answers, checkpoints, details, frame, inputs, points
 from pages.ui.predict import around, commit, many, papers, reasons, whatif
 
 reader = frame.page("Predict")
@@ -37,7 +37,7 @@ with answering:
         st.stop()
     if not commit.ready(asked, reader):
         st.stop()
-    prediction = checkpoints.ask(checkpoint, asked, facts)
+    prediction = points.at_address(checkpoints.ask(checkpoint, asked, facts))
     commit.draw_tally(asked, prediction)
     if not prediction.unknown.known:
         answers.draw_refusal(prediction, reader)

@@ -242,6 +242,36 @@ def serve(
         server.server_close()
 
 
+@app.command()
+def robustness(
+    checkpoint: CheckpointOption,
+    out: Annotated[Path, typer.Option(help="The folder to write; a stopped run goes on there.")],
+    data: DataOption = None,
+    lesions: Annotated[int, typer.Option(min=10, help="Test lesions to measure on; the mix is kept.")] = 200,
+) -> None:
+    """Measure how a checkpoint bears blur, noise, hair and bad light, with and without remedies."""
+    from core.data.masks import find_masks
+    from core.data.readers import read_dataset
+    from core.data.splits import Split
+    from train.robustness import RESULT_FILE, measure_robustness
+
+    loaded = _load(checkpoint)
+    folder = data_dir(data)
+    metadata = read_dataset(folder)
+    table = measure_robustness(
+        loaded,
+        metadata,
+        Split.of(metadata, seed=int(loaded.manifest.recipe.get("seed", 0))),
+        out,
+        name=loaded.manifest.name,
+        masks=find_masks(folder, list(metadata["image_id"])),
+        lesions=lesions,
+        progress=_display().counting("conditions"),
+    )
+    if _is_first():
+        typer.echo(f"{len(table):,} rows written to {out / RESULT_FILE}")
+
+
 def _finish(folder: "RunFolder", data: Path | None, out: Path | None, display: TerminalDisplay) -> None:
     from train.finish import finish_run
 

@@ -1,4 +1,8 @@
-"""What a checkpoint is worth on one part of its own split, with intervals: the evaluation artifact."""
+"""What a checkpoint is worth on one part of its own split, with intervals: the evaluation artifact.
+
+Beside the answers it keeps what pages need without the pictures: the answers to the validation pictures, on
+which thresholds are chosen, and what the test pictures are like (light, sharpness, skin tone).
+"""
 
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
@@ -7,12 +11,20 @@ from pathlib import Path
 import pandas as pd
 
 from core.data.facts import encode_metadata
+from core.data.pictures import read_picture
+from core.data.quality import measure
 from core.data.splits import Split
 from core.errors import EvaluationError
-from core.evaluate.artifact import FACT_COLUMNS, PROBABILITY_COLUMNS, Evaluation
+from core.evaluate.artifact import (
+    FACT_COLUMNS,
+    PROBABILITY_COLUMNS,
+    Evaluation,
+    probabilities_of,
+    truth_of,
+)
 from core.evaluate.intervals import lesion_bootstrap
 from core.evaluate.metrics import METRICS, at_threshold
-from core.labels import INDEX
+from core.evaluate.subgroups import QUALITY_COLUMNS
 from core.models.checkpoint import Checkpoint
 from core.predict.calibration import softmax
 from train.predicting import predict_pictures
@@ -42,6 +54,40 @@ def evaluate_checkpoint(
             f"{part} pictures may have been trained on. Use the dataset the checkpoint was trained on, or "
             "`score` to answer pictures without judging."
         )
+    table = _answer(checkpoint, metadata, split, part, views=views, workers=workers, progress=progress)
+    val = None
+    if part == "test":
+        val = _answer(checkpoint, metadata, split, "val", views=views, workers=workers, progress=progress)
+    metrics = dict(METRICS) | {
+        point.metric(metric): measure
+        for point in checkpoint.manifest.operating_points
+        for metric, measure in at_threshold(point.threshold).items()
+    }
+    return Evaluation(
+        name=name,
+        checkpoint=checkpoint.reference,
+        split=part,
+        split_hash=split.hash,
+        table=table.join(_qualities(table, metadata)),
+        metrics=lesion_bootstrap(truth_of(table), probabilities_of(table), table["lesion_id"], metrics),
+        views=views,
+        app_version=app_version(),
+        model=describe(checkpoint),
+        val=val,
+    )
+
+
+def _answer(
+    checkpoint: Checkpoint,
+    metadata: pd.DataFrame,
+    split: Split,
+    part: str,
+    *,
+    views: int,
+    workers: int,
+    progress: Callable[[int, int], None] | None,
+) -> pd.DataFrame:
+    """Return facts and probabilities of the pictures of a part that are here and can be read."""
     mine = metadata[(split.of_images(metadata["image_id"]) == part) & metadata["image_path"].notna()]
     if mine.empty:
         raise EvaluationError(
@@ -59,23 +105,39 @@ def evaluate_checkpoint(
         )
     mine = mine.iloc[readable].reset_index(drop=True)
     probabilities = softmax(predicted.logits[readable], checkpoint.manifest.temperature)
-    metrics = dict(METRICS) | {
-        point.metric(metric): measure
-        for point in checkpoint.manifest.operating_points
-        for metric, measure in at_threshold(point.threshold).items()
+    columns = [name for name in (*FACT_COLUMNS, "source") if name in mine]
+    return mine[columns].assign(**dict(zip(PROBABILITY_COLUMNS, probabilities.T, strict=True)))
+
+
+def _qualities(table: pd.DataFrame, metadata: pd.DataFrame) -> pd.DataFrame:
+    """Return what the pictures of a table are like, in its order: columns QUALITY_COLUMNS."""
+    paths = metadata.set_index("image_id")["image_path"]
+    rows = []
+    for image_id in table["image_id"]:
+        pixels = read_picture(Path(paths[image_id]), name=image_id).pixels
+        measured = measure(pixels)
+        rows.append({name: getattr(measured, name) for name in QUALITY_COLUMNS})
+    return pd.DataFrame(rows, index=table.index).astype("float32")
+
+
+def describe(checkpoint: Checkpoint) -> dict[str, object]:
+    """Return what is known of a checkpoint's model, by the keys of `core.evaluate.sheet.FIELDS`."""
+    manifest = checkpoint.manifest
+    return {
+        "architecture": manifest.model,
+        "about": manifest.about,
+        "parameters": sum(one.numel() for one in checkpoint.network.parameters()),
+        "size_bytes": sum((checkpoint.folder / name).stat().st_size for name in manifest.files),
+        "input_px": manifest.preprocessing.size,
+        "uses_facts": manifest.uses_facts,
+        "data": manifest.data,
+        "licence": manifest.licence,
+        "temperature": manifest.temperature,
+        "training_images": manifest.training.get("images"),
+        "training_s": manifest.training.get("elapsed_s"),
+        "training_commit": manifest.training.get("commit"),
+        "weights": manifest.training.get("weights"),
     }
-    truth = mine["dx"].map(INDEX).to_numpy()
-    table = mine[list(FACT_COLUMNS)].assign(**dict(zip(PROBABILITY_COLUMNS, probabilities.T, strict=True)))
-    return Evaluation(
-        name=name,
-        checkpoint=checkpoint.reference,
-        split=part,
-        split_hash=split.hash,
-        table=table,
-        metrics=lesion_bootstrap(truth, probabilities, mine["lesion_id"], metrics),
-        views=views,
-        app_version=app_version(),
-    )
 
 
 def app_version() -> str:

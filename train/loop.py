@@ -1,5 +1,6 @@
 """The training loop, written out: read `train_network` from top to bottom."""
 
+import copy
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -137,13 +138,16 @@ class Learner:
         if recipe.grad_checkpointing:
             network.backbone.set_grad_checkpointing()
         self._recipe = recipe
-        self._network = network
         self._model = module
         self.optimizer = torch.optim.AdamW(
             parameter_groups(network, recipe.optimizer), lr=recipe.optimizer.learning_rate
         )
-        self._ema = ModelEmaV3(network, decay=recipe.optimizer.ema_decay, use_warmup=True)
-        self.average: AdditiveNetwork = self._ema.module
+        # What is frozen is its own average.
+        head = [network.backbone.get_classifier(), network.facts]
+        self._moving = nn.ModuleList([network] if module is network else head)
+        self._ema = ModelEmaV3(self._moving, decay=recipe.optimizer.ema_decay, use_warmup=True)
+        averages = dict(zip(map(id, self._moving), self._ema.module, strict=True))
+        self.average: AdditiveNetwork = copy.deepcopy(network, averages)  # with the averages in their places
         self.state: dict[str, nn.Module] = {"network": network, "ema": self.average}
 
     def prepare(self, accelerator: Accelerator) -> None:
@@ -182,7 +186,7 @@ class Learner:
             self._accelerator.clip_grad_norm_(self._model.parameters(), self._recipe.optimizer.clip_norm)
             self._stepper.step()
             self._stepper.zero_grad()
-            self._ema.update(self._network, step=step)
+            self._ema.update(self._moving, step=step)
 
 
 def seed_of(recipe: Recipe, epoch: int, step: int, rank: int) -> int:

@@ -61,12 +61,17 @@ def predict_pictures(
     *,
     views: int = 1,
     workers: int = 1,
+    change: Callable[[np.ndarray, str], np.ndarray] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Predicted:
-    """Return what a checkpoint answers to pictures with facts (N, 3); see `encode_facts`."""
+    """Return what a checkpoint answers to pictures with facts (N, 3); see `encode_facts`.
+
+    change: what is done to each picture, uint8 (H, W, 3), before the checkpoint's own preprocessing; it also
+        gets the file's stem.
+    """
     state = processes()
     mine = list(range(len(paths)))[state.process_index :: state.num_processes]
-    pictures = _Pictures(paths, checkpoint.manifest.preprocessing, mine)
+    pictures = _Pictures(paths, checkpoint.manifest.preprocessing, mine, change)
     network = checkpoint.network.to(state.device)
     found: list[tuple[int, np.ndarray, np.ndarray]] = []
     unreadable: dict[int, str] = {}
@@ -122,7 +127,14 @@ def look_at(
 class _Pictures(Dataset[tuple[int, Tensor, str]]):
     """(position, network input (3, h, w), why it is unreadable or '')."""
 
-    def __init__(self, paths: Sequence[Path], preprocessing: Preprocessing, positions: Sequence[int]) -> None:
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        preprocessing: Preprocessing,
+        positions: Sequence[int],
+        change: Callable[[np.ndarray, str], np.ndarray] | None,
+    ) -> None:
+        self._change = change
         self._paths = paths
         self._preprocessing = preprocessing
         self._positions = positions
@@ -137,7 +149,8 @@ class _Pictures(Dataset[tuple[int, Tensor, str]]):
             picture = read_picture(path, name=path.name)
         except PictureError as problem:
             return position, torch.zeros(0), str(problem)
-        seen = self._preprocessing.fit(picture.pixels)
+        pixels = picture.pixels if self._change is None else self._change(picture.pixels, path.stem)
+        seen = self._preprocessing.fit(pixels)
         return position, torch.from_numpy(self._preprocessing.normalise(seen)), ""
 
 

@@ -1,8 +1,8 @@
 """What may happen to a picture between skin and model, a change at a time. Add one to CHANGES.
 
 A change is a pure function of uint8 RGB pixels, shape (H, W, 3), and an amount; the same amount gives the
-same picture again. Predict asks "what if" with them; how well a model bears them can be measured with them
-too. Steps of preparation, with all their parameters, are in `core.data.steps`.
+same picture again. Predict asks "what if" with them. Steps of preparation, with all their parameters, are in
+`core.data.steps`; what makes a picture poor, by severity, is in `core.data.corruptions`.
 """
 
 import io
@@ -14,12 +14,11 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
+from core.data.corruptions import CORRUPTIONS
 from core.data.preprocessing import to_gray
 from core.data.steps import STEPS, Flip, Light, Rotation, Zoom
 
-_HAIR: Final = (38, 26, 22)
 _INK: Final = (54, 38, 120)
-_PAPER: Final = (244, 242, 236)
 _SEED: Final = 5
 _CORNERS_OF_A_SHAPE: Final = 3
 _MOST_POINTS: Final = 24
@@ -145,39 +144,6 @@ def add_noise(pixels: np.ndarray, deviation: float) -> np.ndarray:
     return np.clip(pixels + deviation * noise + 0.5, 0, 255).astype(np.uint8)
 
 
-def draw_hairs(pixels: np.ndarray, count: float) -> np.ndarray:
-    """Draw this many dark hairs: curved lines across the picture."""
-    rng = np.random.default_rng(_SEED)
-    image = Image.fromarray(pixels)
-    draw = ImageDraw.Draw(image)
-    width, height = image.size
-    place = np.linspace(0, 1, 24)
-    for _ in range(round(count)):
-        start, angle = rng.uniform(0, 1, 2), rng.uniform(0, 2 * np.pi)
-        length, bend = rng.uniform(0.5, 1.0), rng.normal(0, 0.3)
-        across = bend * place * (1 - place)
-        along = length * (place - 0.5)
-        x = start[0] * width + (along * np.cos(angle) - across * np.sin(angle)) * min(width, height)
-        y = start[1] * height + (along * np.sin(angle) + across * np.cos(angle)) * min(width, height)
-        thick = max(1, round(0.006 * min(width, height)))
-        draw.line(list(zip(x.tolist(), y.tolist(), strict=True)), fill=_HAIR, width=thick)
-    return np.array(image)
-
-
-def lay_ruler(pixels: np.ndarray) -> np.ndarray:
-    """Lay a paper ruler along the lower edge."""
-    image = Image.fromarray(pixels)
-    draw = ImageDraw.Draw(image)
-    width, height = image.size
-    top = round(0.87 * height)
-    draw.rectangle((0, top, width, height), fill=_PAPER)
-    step = max(2, round(0.02 * min(width, height)))
-    for number, x in enumerate(range(step, width, step)):
-        length = (0.07 if number % 10 == 0 else 0.05 if number % 5 == 0 else 0.03) * height
-        draw.line((x, top, x, top + length), fill=(20, 20, 20), width=max(1, step // 6))
-    return np.array(image)
-
-
 def draw_ink(pixels: np.ndarray) -> np.ndarray:
     """Draw a surgeon's ink: a ring of violet strokes around the middle."""
     image = Image.fromarray(pixels)
@@ -188,6 +154,10 @@ def draw_ink(pixels: np.ndarray) -> np.ndarray:
     for start in (20, 110, 200, 290):
         draw.arc(box, start, start + 50, fill=_INK, width=thick)
     return np.array(image.filter(ImageFilter.GaussianBlur(0.002 * min(width, height))))
+
+
+def _corruption(name: str) -> Callable[[np.ndarray, float], np.ndarray]:
+    return lambda pixels, severity: CORRUPTIONS[name](pixels, int(severity), seed=_SEED)
 
 
 def _step(name: str, parameters: Callable[[float], object]) -> Callable[[np.ndarray, float], np.ndarray]:
@@ -285,7 +255,9 @@ CHANGES: Final[dict[str, Change]] = {
         ),
         Change("jpeg", "JPEG quality", "Stored with loss, as messengers do.", compress, 5, 95, 5, 20),
         Change("noise", "Noise ±", "Grain of a dark picture, in levels of 255.", add_noise, 2, 60, 2, 14),
-        Change("hair", "Hairs drawn:", "Dark hairs across the picture.", draw_hairs, 1, 60, 1, 15),
+        Change(
+            "hair", "Hairs drawn, severity", "Dark hairs across the picture.", _corruption("hair"), 1, 5, 1, 3
+        ),
         Change(
             "no-hair",
             "Hair removed",
@@ -293,7 +265,10 @@ CHANGES: Final[dict[str, Change]] = {
             lambda pixels, _: STEPS["hair_removal"](pixels),
         ),
         Change(
-            "ruler", "Ruler added", "A paper ruler at the lower edge.", lambda pixels, _: lay_ruler(pixels)
+            "ruler",
+            "Ruler added",
+            "A paper ruler at the lower edge.",
+            lambda pixels, _: CORRUPTIONS["ruler"](pixels, 2),
         ),
         Change("ink", "Ink added", "Surgical ink around the middle.", lambda pixels, _: draw_ink(pixels)),
         Change("gray", "Gray", "Three equal channels: what colour adds.", lambda pixels, _: to_gray(pixels)),
@@ -312,7 +287,7 @@ STANDARD: Final = (
     Applied("cast", 0.1),
     Applied("blur", 0.8),
     Applied("jpeg", 20),
-    Applied("hair", 15),
+    Applied("hair", 3),
 )
 """Twelve ways in which the same lesion could have been photographed; none changes the diagnosis."""
 

@@ -1,13 +1,16 @@
 """The evaluation artifact: what a checkpoint answered on a named split, and what that is worth.
 
-A folder with two files:
+A folder with two files or three:
 
     predictions.parquet    one row a picture: ids, facts, truth and the seven calibrated probabilities
+    val.parquet            the same of the validation pictures, on which thresholds are chosen; may be absent
     metrics.json           where they come from, and the metrics with intervals; written last
 
 Models are compared from artifacts alone, so one whose weights are not here still has its row.
 """
 
+import hashlib
+import io
 import json
 import math
 import os
@@ -15,6 +18,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +31,7 @@ from core.files import sha256
 from core.labels import CODE_OF_ISIC_COLUMN, CODES, INDEX, ISIC_2018_COLUMNS
 
 PREDICTIONS_FILE: Final = "predictions.parquet"
+VAL_FILE: Final = "val.parquet"
 METRICS_FILE: Final = "metrics.json"
 FACT_COLUMNS: Final = ("image_id", "lesion_id", "dx", "dx_type", "age_years", "sex", "site")
 PROBABILITY_COLUMNS: Final = tuple(f"p_{code}" for code in CODES)
@@ -48,6 +53,8 @@ class Evaluation:
         views: test-time views averaged per picture.
         app_version: the version of this code that measured it.
         date: when, ISO 8601 in UTC; now by default.
+        model: what is known of the model itself, by the keys of `core.evaluate.sheet.FIELDS`.
+        val: like `table`, of the validation pictures; None where the artifact has none.
     """
 
     name: str
@@ -59,6 +66,8 @@ class Evaluation:
     views: int
     app_version: str
     date: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    model: dict[str, object] = field(default_factory=dict)
+    val: pd.DataFrame | None = None
 
     @property
     def truth(self) -> np.ndarray:
@@ -81,13 +90,18 @@ class Evaluation:
         Raises:
             EvaluationError: the table is not what an artifact holds, or the folder cannot be written.
         """
-        check_table(self.table, source_name=PREDICTIONS_FILE)
+        tables = {PREDICTIONS_FILE: self.table} | ({} if self.val is None else {VAL_FILE: self.val})
+        for name, table in tables.items():
+            check_table(table, source_name=name)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            _write_atomically(
-                folder / PREDICTIONS_FILE, lambda path: self.table.to_parquet(path, index=False)
-            )
-            text = json.dumps(self._as_json(sha256(folder / PREDICTIONS_FILE)), indent=2, allow_nan=False)
+            sums = {}
+            for name, table in tables.items():
+                _write_atomically(folder / name, partial(table.to_parquet, index=False))
+                sums[_SUM_OF[name]] = sha256(folder / name)
+            if self.val is None:
+                (folder / VAL_FILE).unlink(missing_ok=True)
+            text = json.dumps(self._as_json() | sums, indent=2, allow_nan=False)
             _write_atomically(folder / METRICS_FILE, lambda path: _write_text(path, text + "\n"))
         except OSError as problem:
             raise EvaluationError(f"Cannot write the evaluation to {folder}: {problem}.") from problem
@@ -99,28 +113,46 @@ class Evaluation:
         Raises:
             EvaluationError: a file is missing, unreadable, of another save, or holds what it must not.
         """
-        document = _read_json(folder / METRICS_FILE)
-        table = _read_table(folder / PREDICTIONS_FILE)
-        if document.get("predictions_sha256") != sha256(folder / PREDICTIONS_FILE):
+        names = [METRICS_FILE, PREDICTIONS_FILE]
+        if (folder / VAL_FILE).is_file():
+            names.append(VAL_FILE)
+        return cls.from_files({name: _read(folder / name) for name in names}, place=f"{folder}/")
+
+    @classmethod
+    def from_files(cls, files: Mapping[str, bytes], *, place: str = "") -> "Evaluation":
+        """Read an artifact from the contents of its files, by name; place: where they lie, for messages.
+
+        Raises:
+            EvaluationError: as `load`.
+        """
+        if missing := [name for name in (METRICS_FILE, PREDICTIONS_FILE) if name not in files]:
             raise EvaluationError(
-                f"{folder / PREDICTIONS_FILE} is not the file that {METRICS_FILE} was measured on; "
-                "evaluate the checkpoint again."
+                f"{' and '.join(missing)} lacking: an evaluation is {METRICS_FILE} together with "
+                f"{PREDICTIONS_FILE}, and {VAL_FILE} where it has one."
             )
-        check_table(table, source_name=str(folder / PREDICTIONS_FILE))
+        document = _parse_json(files[METRICS_FILE], place + METRICS_FILE)
+        tables = {
+            name: _parse_table(files.get(name), place + name, document.get(_SUM_OF[name]))
+            for name in (PREDICTIONS_FILE, VAL_FILE)
+            if name == PREDICTIONS_FILE or _SUM_OF[name] in document
+        }
         try:
-            return _from_json(document, table)
+            return _from_json(document, tables[PREDICTIONS_FILE], tables.get(VAL_FILE))
         except (KeyError, TypeError, ValueError) as problem:
             raise EvaluationError(
-                f"{folder / METRICS_FILE} lacks or misstates {problem}; evaluate the checkpoint again."
+                f"{place}{METRICS_FILE} lacks or misstates {problem}; evaluate the checkpoint again."
             ) from problem
 
-    def _as_json(self, predictions_sha256: str) -> dict[str, object]:
-        plain = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "table"}
+    def _as_json(self) -> dict[str, object]:
+        plain = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in _TABLES}
         return plain | {
             "n_images": self.n_images,
             "metrics": {name: _without_nan(asdict(interval)) for name, interval in self.metrics.items()},
-            "predictions_sha256": predictions_sha256,
         }
+
+
+_TABLES: Final = ("table", "val")
+_SUM_OF: Final = {PREDICTIONS_FILE: "predictions_sha256", VAL_FILE: "val_sha256"}
 
 
 def truth_of(table: pd.DataFrame) -> np.ndarray:
@@ -214,33 +246,60 @@ def _offender(table: pd.DataFrame, mask: np.ndarray | pd.Series) -> str:
     return str(table["image_id"].iloc[_first(mask)])
 
 
-def _read_json(path: Path) -> dict[str, object]:
+def _read(path: Path) -> bytes:
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as problem:
+        return path.read_bytes()
+    except OSError as problem:
         raise EvaluationError(f"Cannot read {path}: {problem}.") from problem
+
+
+def _parse_json(content: bytes, name: str) -> dict[str, object]:
+    try:
+        document = json.loads(content)
+    except ValueError as problem:
+        raise EvaluationError(f"Cannot read {name}: {problem}.") from problem
     if not isinstance(document, dict):
-        raise EvaluationError(f"{path} holds no JSON object; evaluate the checkpoint again.")
+        raise EvaluationError(f"{name} holds no JSON object; evaluate the checkpoint again.")
     return document
 
 
-def _read_table(path: Path) -> pd.DataFrame:
+def _parse_table(content: bytes | None, name: str, expected_sum: object) -> pd.DataFrame:
+    if content is None:
+        raise EvaluationError(
+            f"{name} is missing, though {METRICS_FILE} names it; evaluate the checkpoint again."
+        )
     try:
-        return pd.read_parquet(path)
+        table = pd.read_parquet(io.BytesIO(content))
     except (OSError, ValueError) as problem:  # pyarrow's own errors are both kinds
-        raise EvaluationError(f"Cannot read {path}: {problem}.") from problem
+        raise EvaluationError(f"Cannot read {name}: {problem}.") from problem
+    if expected_sum != hashlib.sha256(content).hexdigest():
+        raise EvaluationError(
+            f"{name} is not the file that {METRICS_FILE} was measured on; evaluate the checkpoint again."
+        )
+    check_table(table, source_name=name)
+    return table
 
 
-def _from_json(document: Mapping[str, object], table: pd.DataFrame) -> Evaluation:
-    plain = {one.name: document[one.name] for one in fields(Evaluation) if one.name != "table"}
+def _from_json(document: Mapping[str, object], table: pd.DataFrame, val: pd.DataFrame | None) -> Evaluation:
+    plain = {
+        one.name: document[one.name] for one in fields(Evaluation) if one.name not in (*_TABLES, "model")
+    }
+    # Artifacts of earlier versions say nothing of the model.
+    plain["model"] = document.get("model", {})
     entries = plain.pop("metrics")
     if not isinstance(entries, dict):
         raise TypeError("'metrics'")
-    for name, kind in Evaluation.__annotations__.items():
-        if name in plain and not isinstance(plain[name], kind):
+    for name, kind in _PLAIN_KINDS.items():
+        if not isinstance(plain[name], kind):
             raise TypeError(f"{name!r} ({plain[name]!r})")
     metrics = {name: _interval(entry) for name, entry in entries.items()}
-    return Evaluation(table=table, metrics=metrics, **plain)  # type: ignore[arg-type]  # checked just above
+    return Evaluation(table=table, metrics=metrics, val=val, **plain)  # type: ignore[arg-type]  # checked above
+
+
+_PLAIN_KINDS: Final[dict[str, type]] = {
+    "name": str, "checkpoint": str, "split": str, "split_hash": str, "views": int, "app_version": str,
+    "date": str, "model": dict,
+}  # fmt: skip
 
 
 def _without_nan(entry: Mapping[str, float]) -> dict[str, float | None]:

@@ -66,13 +66,64 @@ def lesion_bootstrap(
     lesions = _number(lesion_ids)
     if len(lesions) != len(truth):
         raise ValueError(f"{len(lesions)} lesion ids for {len(truth)} pictures; expected one each.")
-    if resamples < 1:
-        raise ValueError(f"resamples is {resamples}; expected 1 or more.")
-    draws = _draw(truth, probabilities, lesions, metrics, resamples=resamples, seed=seed)
+    weights = lesion_weights(lesion_ids, resamples=resamples, seed=seed)
     return {
-        name: _interval(metric, truth, probabilities, lesions, draws[name])
+        name: _interval(
+            metric, truth, probabilities, lesions, resampled(metric, truth, probabilities, weights)
+        )
         for name, metric in metrics.items()
     }
+
+
+def lesion_weights(lesion_ids: np.ndarray | pd.Series, *, resamples: int, seed: int = 0) -> np.ndarray:
+    """Return how often each picture counts in each resample of lesions, float64, shape (resamples, N).
+
+    Models measured under the same weights are measured on the same draws: their differences are paired.
+
+    Args:
+        lesion_ids: shape (N,); a picture whose lesion is unknown (None or NaN) is a lesion of its own.
+        resamples: how many; the same seed gives the same draws.
+        seed: of the random draws.
+
+    Raises:
+        ValueError: no resample asked for.
+    """
+    if resamples < 1:
+        raise ValueError(f"resamples is {resamples}; expected 1 or more.")
+    lesions = _number(lesion_ids)
+    n_lesions = int(lesions.max(initial=-1)) + 1
+    generator = np.random.default_rng(seed)
+    weights = np.zeros((resamples, len(lesions)))
+    for row in weights if n_lesions else ():
+        drawn = np.bincount(generator.integers(n_lesions, size=n_lesions), minlength=n_lesions)
+        row[:] = drawn[lesions]
+    return weights
+
+
+def resampled(
+    metric: Metric, truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+    """Return a metric in each resample, shape (R,); NaN in those in which it is undefined."""
+    return np.broadcast_to(metric.measure(truth, probabilities, weights), len(weights))
+
+
+def percentiles(metric: Metric, value: float, draws: np.ndarray) -> tuple[float, float]:
+    """Return the ends of the 95 % interval of a metric's value, from its draws (R,); NaN-able.
+
+    Draws in which it is undefined are left out; where more than half are, there is no interval.
+    """
+    defined = draws[~np.isnan(draws)]
+    if not len(defined) or len(defined) < _SMALLEST_DEFINED_SHARE * len(draws):
+        return float("nan"), float("nan")
+    if metric.recentre:
+        defined = np.maximum(defined + value - defined.mean(), 0)
+    low, high = np.percentile(defined, PERCENTILES).tolist()
+    return low, high
+
+
+def count_lesions(lesion_ids: np.ndarray | pd.Series) -> int:
+    """Return how many lesions pictures show; one whose lesion is unknown counts by itself."""
+    return len(np.unique(_number(lesion_ids)))
 
 
 def _number(lesion_ids: np.ndarray | pd.Series) -> np.ndarray:
@@ -83,44 +134,10 @@ def _number(lesion_ids: np.ndarray | pd.Series) -> np.ndarray:
     return numbers
 
 
-def _draw(
-    truth: np.ndarray,
-    probabilities: np.ndarray,
-    lesions: np.ndarray,
-    metrics: Mapping[str, Metric],
-    *,
-    resamples: int,
-    seed: int,
-) -> dict[str, np.ndarray]:
-    """Return each metric's value in each resample, shape (resamples,)."""
-    generator = np.random.default_rng(seed)
-    n_lesions = int(lesions.max(initial=-1)) + 1
-    values = {name: np.full(resamples, np.nan) for name in metrics}
-    if n_lesions == 0:
-        return values
-    for draw in range(resamples):
-        drawn = np.bincount(generator.integers(n_lesions, size=n_lesions), minlength=n_lesions)
-        weights = drawn[lesions].astype(np.float64)
-        for name, metric in metrics.items():
-            values[name][draw] = metric.measure(truth, probabilities, weights)
-    return values
-
-
 def _interval(
     metric: Metric, truth: np.ndarray, probabilities: np.ndarray, lesions: np.ndarray, draws: np.ndarray
 ) -> Interval:
     counted = metric.counts(truth)
     value = metric(truth, probabilities)
-    defined = draws[~np.isnan(draws)]
-    low = high = float("nan")
-    if len(defined) >= _SMALLEST_DEFINED_SHARE * len(draws):
-        if metric.recentre:
-            defined = np.maximum(defined + value - defined.mean(), 0)
-        low, high = np.percentile(defined, PERCENTILES).tolist()
-    return Interval(
-        value=value,
-        low=low,
-        high=high,
-        n=int(counted.sum()),
-        n_lesions=len(np.unique(lesions[counted])),
-    )
+    low, high = percentiles(metric, value, draws)
+    return Interval(value, low, high, n=int(counted.sum()), n_lesions=len(np.unique(lesions[counted])))

@@ -4,7 +4,9 @@ Every function takes
     truth: class indices in the order of CODES, shape (N,);
     probabilities: rows that sum to 1, columns in the order of CODES, shape (N, 7);
     weights: how often each picture counts, shape (N,); a weight of 2 is the picture twice, 0 is left out.
-and returns NaN where the number is not defined (a class nobody has, no picture at all), never 0 or 1.
+        Or shape (R, N): R such weightings, as resamples are, measured at once.
+and returns one number, or R of them, shape (R,): NaN where it is not defined (a class nobody has, no picture
+at all), never 0 or 1.
 The answer of a picture is its most probable class; of equal ones the first in the order of CODES.
 """
 
@@ -20,13 +22,15 @@ from core.predict.calibration import malignancy
 CALIBRATION_BINS: Final = 15
 # float32 probabilities cannot tell smaller ones from zero, and one confident mistake must not cost infinity.
 _SMALLEST_PROBABILITY: Final = 1e-7
+# Positives that are paired with all negatives in one product; bounds its memory.
+_PAIRED_AT_ONCE: Final = 512
 
 
 class Measure(Protocol):
     """A function of truth, probabilities and weights; see the module's docstring."""
 
-    def __call__(self, truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray, /) -> float:
-        """Return the number, NaN where it is not defined."""
+    def __call__(self, truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray, /) -> np.ndarray:
+        """Return the number of each weighting, shape () or (R,); NaN where it is not defined."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class Metric:
 
     def __call__(self, truth: np.ndarray, probabilities: np.ndarray) -> float:
         """Return the metric with every picture counted once."""
-        return self.measure(truth, probabilities, np.ones(len(truth)))
+        return float(self.measure(truth, probabilities, np.ones(len(truth))))
 
     def counts(self, truth: np.ndarray) -> np.ndarray:
         """Return which pictures the metric is measured on, bool, shape (N,)."""
@@ -88,86 +92,137 @@ def checked(truth: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, n
 
 
 def recalls(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return each class's share of pictures answered right, shape (7,); NaN for a class nobody has."""
-    return _share(_per_class(truth, weights * _right(truth, probabilities)), _per_class(truth, weights))
+    """Return each class's share of pictures answered right, shape (..., 7); NaN for a class nobody has."""
+    of_class = _one_hot(truth)
+    return _ratio(weights @ (of_class * _right(truth, probabilities)[:, None]), weights @ of_class)
 
 
-def area_under_curve(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> float:
+def area_under_curve(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return the chance that a positive scores above a negative, a tie counting half.
 
-    This is the area under the ROC curve (Mann-Whitney); NaN without positives or without negatives.
-    All three arrays have shape (N,); `positive` is bool.
+    This is the area under the ROC curve (Mann-Whitney; Hanley and McNeil 1982, Radiology 143:29); NaN without
+    positives or without negatives. `positive` (bool) and `scores` have shape (N,).
     """
+    if weights.ndim > 1:
+        return _areas_under_curves(positive, scores, weights)
     _, level = np.unique(scores, return_inverse=True)
     positives = np.bincount(level, weights * positive)
     negatives = np.bincount(level, weights * ~positive)
     below = np.cumsum(negatives) - negatives
-    wins = float(positives @ (below + negatives / 2))
-    return _ratio(wins, float(positives.sum() * negatives.sum()))
+    return _ratio(positives @ (below + negatives / 2), positives.sum() * negatives.sum())
 
 
-def accuracy(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> float:
+def _areas_under_curves(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the area for each row of weights, shape (R,).
+
+    Which pairs are in order does not depend on the weights: a matrix product counts them for all rows, which
+    takes a tenth of sorting and summing row by row.
+    """
+    negatives = weights[:, ~positive].astype(np.float32)
+    wins = np.zeros(len(weights))
+    above, below = scores[positive], scores[~positive]
+    counts = weights[:, positive].astype(np.float32)
+    for first in range(0, len(above), _PAIRED_AT_ONCE):
+        part = slice(first, first + _PAIRED_AT_ONCE)
+        ordered = (np.sign(above[part, None] - below[None]) + 1) / 2
+        beaten = counts[:, part] @ ordered.astype(np.float32)
+        wins += np.einsum("rn,rn->r", beaten, negatives, dtype=np.float64)
+    return _ratio(wins, weights @ positive.astype(np.float64) * (weights @ (~positive).astype(np.float64)))
+
+
+def accuracy(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return the share of pictures whose answer is right."""
     return _mean(_right(truth, probabilities), weights)
 
 
-def balanced_accuracy(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> float:
-    """Return the mean of the seven recalls; NaN when a class is missing."""
-    return float(recalls(truth, probabilities, weights).mean())
+def balanced_accuracy(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the mean of the seven recalls; NaN when a class is missing.
+
+    The goal metric of ISIC 2018 Task 3 (Codella et al. 2019, arXiv 1902.03368); the most probable class
+    decides.
+    """
+    return recalls(truth, probabilities, weights).mean(axis=-1)
 
 
-def macro_f1(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> float:
+def macro_f1(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return the mean over classes of 2·right / (true + answered); NaN when a class is missing."""
-    true = _per_class(truth, weights)
-    right = _per_class(truth, weights * _right(truth, probabilities))
-    answered = _per_class(probabilities.argmax(axis=1), weights)
+    of_class = _one_hot(truth)
+    true = weights @ of_class
+    right = weights @ (of_class * _right(truth, probabilities)[:, None])
+    answered = weights @ _one_hot(probabilities.argmax(axis=1))
     # With true at zero F1 would be 0 whatever the model does, so the class has no say.
-    return float(np.where(true > 0, _share(2 * right, true + answered), np.nan).mean())
+    return np.where(true > 0, _ratio(2 * right, true + answered), np.nan).mean(axis=-1)
 
 
-def macro_auc(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> float:
+def macro_auc(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return the mean over classes of the one-against-the-rest AUC; NaN when a class is missing."""
     areas = [
         area_under_curve(truth == index, probabilities[:, index], weights) for index in range(len(CODES))
     ]
-    return float(np.mean(areas))
+    return np.mean(areas, axis=0)
 
 
-def melanoma_auc(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> float:
+def melanoma_auc(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return the AUC of melanoma's probability, melanoma against the rest."""
     return area_under_curve(truth == INDEX["mel"], probabilities[:, INDEX["mel"]], weights)
 
 
-def malignancy_auc(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> float:
+def malignancy_auc(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return the AUC of the malignancy probability, malignant against benign."""
     return area_under_curve(MALIGNANT[truth], malignancy(probabilities), weights)
 
 
-def expected_calibration_error(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> float:
+def expected_calibration_error(
+    truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
     """Return the mean gap between confidence (the highest probability) and how often the answer is right.
 
     Pictures are ordered by confidence and cut into 15 bins of equal mass; each bin's gap is the absolute
     difference of its mean confidence and its accuracy. Pictures of equal confidence are pooled, and one that
     lies on a cut counts in both bins by its share, so neither order nor repetition changes the number.
+    (Naeini et al. 2015, AAAI; equal mass as in Nixon et al. 2019, CVPR workshops.)
     """
-    if not weights.any():
-        return float("nan")
+    rows = np.atleast_2d(weights)
+    if not len(truth):
+        return np.full(weights.shape[:-1], np.nan)
     confidence = probabilities.max(axis=1)
-    _, level = np.unique(confidence, return_inverse=True)
-    mass = np.cumsum(np.bincount(level, weights))
-    gaps = np.cumsum(np.bincount(level, weights * (confidence - _right(truth, probabilities))))
-    cuts = np.linspace(0, mass[-1], CALIBRATION_BINS + 1)
-    # The summed gap is linear in mass within one level, so interpolating splits a picture at a cut.
-    gaps_at_cuts = np.interp(cuts, np.append(0, mass), np.append(0, gaps))
-    return float(np.abs(np.diff(gaps_at_cuts)).sum() / mass[-1])
+    order = np.argsort(confidence, kind="stable")
+    _, first = np.unique(confidence[order], return_index=True)
+    sorted_rows = rows[:, order]
+    gaps = sorted_rows * (confidence - _right(truth, probabilities))[order]
+    mass = np.add.reduceat(sorted_rows, first, axis=1).cumsum(axis=1)
+    gap = np.add.reduceat(gaps, first, axis=1).cumsum(axis=1)
+    return _binned_gaps(mass, gap).reshape(weights.shape[:-1])
 
 
-def brier(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> float:
-    """Return the mean squared distance from probabilities to the true class's one-hot row, 0 to 2."""
-    return _mean(((probabilities - np.eye(len(CODES))[truth]) ** 2).sum(axis=1), weights)
+def _binned_gaps(mass: np.ndarray, gaps: np.ndarray) -> np.ndarray:
+    """Return the mean absolute gap over bins of equal mass, (R,), from both summed by level, (R, L)."""
+    whole = mass[:, -1:]
+    known = whole[:, 0] > 0
+    if not known.any():
+        return np.full(len(known), np.nan)
+    mass, gaps, whole = mass[known], gaps[known], whole[known]
+    # Rows side by side on one axis, each 1 wide and 1 apart, so that one search finds the cuts of all. The
+    # summed gap is linear in mass within one level, so interpolating splits a picture at a cut.
+    offsets = 2.0 * np.arange(len(mass))[:, None]
+    start = np.zeros((len(mass), 1))
+    places = np.hstack([start, mass / whole]) + offsets
+    cuts = np.linspace(0, 1, CALIBRATION_BINS + 1) + offsets
+    at_cuts = np.interp(cuts.ravel(), places.ravel(), np.hstack([start, gaps]).ravel()).reshape(cuts.shape)
+    errors = np.full(len(known), np.nan)
+    errors[known] = np.abs(np.diff(at_cuts, axis=1)).sum(axis=1) / whole[:, 0]
+    return errors
 
 
-def log_loss(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> float:
+def brier(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the mean squared distance from probabilities to the true class's one-hot row, 0 to 2.
+
+    Brier 1950, Monthly Weather Review 78:1, in its form for several classes.
+    """
+    return _mean(((probabilities - _one_hot(truth)) ** 2).sum(axis=1), weights)
+
+
+def log_loss(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return the mean of -ln(probability of the true class), that probability kept above 1e-7."""
     of_truth = probabilities[np.arange(len(truth)), truth]
     return _mean(-np.log(np.maximum(of_truth, _SMALLEST_PROBABILITY)), weights)
@@ -176,11 +231,11 @@ def log_loss(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) 
 def at_threshold(threshold: float) -> dict[str, Metric]:
     """Return sensitivity and specificity of "malignancy probability >= threshold", to join to METRICS."""
 
-    def sensitivity(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> float:
-        return _mean(malignancy(probabilities) >= threshold, weights * MALIGNANT[truth])
+    def sensitivity(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        return _mean(malignancy(probabilities) >= threshold, weights, among=MALIGNANT[truth])
 
-    def specificity(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> float:
-        return _mean(malignancy(probabilities) < threshold, weights * ~MALIGNANT[truth])
+    def specificity(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        return _mean(malignancy(probabilities) < threshold, weights, among=~MALIGNANT[truth])
 
     metrics = (
         Metric(
@@ -199,11 +254,28 @@ def at_threshold(threshold: float) -> dict[str, Metric]:
     return {metric.name: metric for metric in metrics}
 
 
+def melanoma_sensitivity(threshold: float) -> Metric:
+    """Return the share of melanomas whose malignancy probability reaches a threshold, as a metric.
+
+    A melanoma called suspicious as any malignant diagnosis is caught: an examination follows all the same.
+    """
+
+    def caught(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        return _mean(malignancy(probabilities) >= threshold, weights, among=truth == INDEX["mel"])
+
+    return Metric(
+        "melanoma_sensitivity",
+        f"Share of melanomas with a malignancy probability of {threshold:.3g} or more.",
+        caught,
+        classes=(INDEX["mel"],),
+    )
+
+
 def _recall_of(code: str) -> Metric:
     index = INDEX[code]
 
-    def recall(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> float:
-        return _mean(_right(truth, probabilities), weights * (truth == index))
+    def recall(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        return _mean(_right(truth, probabilities), weights, among=truth == index)
 
     about = f"Share of the pictures of {BY_CODE[code].name.lower()} that are answered right."
     return Metric(f"recall_{code}", about, recall, classes=(index,))
@@ -214,22 +286,20 @@ def _right(truth: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     return right
 
 
-def _per_class(classes: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    return np.bincount(classes, weights, minlength=len(CODES))
+def _one_hot(classes: np.ndarray) -> np.ndarray:
+    return np.eye(len(CODES))[classes]
 
 
-def _share(parts: np.ndarray, wholes: np.ndarray) -> np.ndarray:
-    shares = np.full(len(wholes), np.nan)
-    np.divide(parts, wholes, out=shares, where=wholes > 0)
+def _ratio(parts: np.ndarray, wholes: np.ndarray) -> np.ndarray:
+    shares = np.full(np.shape(wholes), np.nan)
+    np.divide(parts, wholes, out=shares, where=np.asarray(wholes) > 0)
     return shares
 
 
-def _ratio(part: float, whole: float) -> float:
-    return part / whole if whole > 0 else float("nan")
-
-
-def _mean(values: np.ndarray, weights: np.ndarray) -> float:
-    return _ratio(float(values @ weights), float(weights.sum()))
+def _mean(values: np.ndarray, weights: np.ndarray, among: np.ndarray | None = None) -> np.ndarray:
+    """Return the weighted mean of values (N,), of those pictures alone that `among` (bool) names."""
+    counted = np.ones(len(values)) if among is None else among.astype(np.float64)
+    return _ratio(weights @ (values * counted), weights @ counted)
 
 
 _INDICES: Final = frozenset(range(len(CODES)))

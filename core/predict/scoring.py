@@ -61,10 +61,12 @@ def score_pictures(
     pictures: Sequence[NamedPicture],
     facts: Facts,
     *,
-    operating_point: str,
+    threshold: float,
     report: Report,
 ) -> pd.DataFrame:
     """Return one row a picture, in their order.
+
+    threshold: on the malignancy probability, from which on a picture is suspicious.
 
     Columns: image, the seven probabilities by code, malignancy, above_threshold, diagnosis (a name), problem
     (why there is no answer; empty where there is one). Numbers are NaN where there is no answer.
@@ -72,7 +74,7 @@ def score_pictures(
     rows: list[dict[str, object]] = []
     for start in range(0, len(pictures), BATCH):
         report(start, len(pictures), unit="pictures")
-        rows += _score_batch(checkpoint, pictures[start : start + BATCH], facts, operating_point)
+        rows += _score_batch(checkpoint, pictures[start : start + BATCH], facts, threshold)
     report(len(pictures), len(pictures), unit="pictures")
     return pd.DataFrame(rows, columns=[*_COLUMNS])
 
@@ -90,7 +92,7 @@ _COLUMNS: Final = ("image", *CODES, "malignancy", "above_threshold", "diagnosis"
 
 
 def _score_batch(
-    checkpoint: Checkpoint, batch: Sequence[NamedPicture], facts: Facts, operating_point: str
+    checkpoint: Checkpoint, batch: Sequence[NamedPicture], facts: Facts, threshold: float
 ) -> list[dict[str, object]]:
     pixels: dict[int, np.ndarray] = {}
     problems: dict[int, str] = {}
@@ -105,19 +107,19 @@ def _score_batch(
         if place in problems:
             rows.append(_without_answer(one.name, problems[place]))
             continue
-        found = answer(checkpoint, looks[place], facts, operating_point=operating_point)
-        rows.append(_row(one.name, found))
+        found = answer(checkpoint, looks[place], facts)
+        rows.append(_row(one.name, found, threshold))
     return rows
 
 
-def _row(name: str, found: Prediction) -> dict[str, object]:
+def _row(name: str, found: Prediction, threshold: float) -> dict[str, object]:
     if not found.unknown.known:
         return _without_answer(name, " ".join(found.unknown.reasons))
     return {
         "image": name,
         **dict(zip(CODES, found.probabilities.tolist(), strict=True)),
         "malignancy": found.malignancy,
-        "above_threshold": found.above_threshold,
+        "above_threshold": found.malignancy >= threshold,
         "diagnosis": BY_CODE[found.top_code].name,
         "problem": "",
     }

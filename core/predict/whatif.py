@@ -15,7 +15,7 @@ from core.data.facts import SEXES, SITES, Facts, encode_facts
 from core.labels import MALIGNANT
 from core.models.checkpoint import Checkpoint
 from core.predict.calibration import softmax
-from core.predict.predictor import Look, Prediction, answer, look_at_all
+from core.predict.predictor import Look, Prediction, answer, decided_as, look_at_all
 
 AGES: Final = tuple(range(0, 91, 5))
 BRIGHTER: Final = tuple(
@@ -111,8 +111,7 @@ def vary(
     variants: Sequence[Applied] = STANDARD,
 ) -> Strip:
     """Answer what was seen in variants of a picture, and compare; before: the answer as it is."""
-    point = before.operating_point.name
-    answers = [answer(checkpoint, looked, before.facts, operating_point=point) for looked in looks]
+    answers = [decided_as(answer(checkpoint, looked, before.facts), before) for looked in looks]
     known = [one for one in answers if one.unknown.known]
     scores = [before.malignancy, *(one.malignancy for one in known)]
     return Strip(

@@ -16,13 +16,11 @@ from core.data.readers import read_dataset
 from core.data.synthetic import draw_lesion
 from core.evaluate.artifact import Evaluation
 from core.heap import share_heaps
-from core.settings import REPOSITORY
 
 if TYPE_CHECKING:
     from core.models.checkpoint import Checkpoint
     from core.predict.predictor import Look
 
-EVALUATIONS: Final = REPOSITORY / "core" / "bundled" / "evaluations"
 KEEP_PICTURES: Final = "15m"
 
 
@@ -36,13 +34,7 @@ def dataset(folder: Path) -> pd.DataFrame:
     return read_dataset(folder)
 
 
-@st.cache_data(ttl="5m", max_entries=1, show_spinner=False)
-def bundled_evaluations() -> list[Path]:
-    """Return the folders of the evaluations that came with the code, by name."""
-    return sorted(path.parent for path in EVALUATIONS.glob("*/metrics.json"))
-
-
-@st.cache_resource(ttl="1h", max_entries=8, show_spinner="Reading the evaluation …")
+@st.cache_resource(ttl="10m", max_entries=32, show_spinner="Reading the evaluation …")
 def evaluation(folder: Path) -> Evaluation:
     """Return an evaluation artifact; shared, so not to be changed.
 

@@ -8,9 +8,8 @@ import pandas as pd
 import plotly.graph_objects as go
 from PIL import Image
 
-from core.evaluate.intervals import Interval
 from core.labels import BY_CODE, CODES, INDEX
-from core.words import NOT_AVAILABLE, percent, short_name
+from core.words import percent, short_name
 from pages.ui import theme
 
 if TYPE_CHECKING:
@@ -352,38 +351,6 @@ def faithfulness(curves: "Curves") -> go.Figure:
     return figure.update_layout(
         height=340, showlegend=True, legend={"orientation": "h", "y": -0.25, "yanchor": "top", "x": 0}
     )
-
-
-def intervals(metrics: Mapping[str, Interval]) -> go.Figure:
-    """Draw metrics between 0 and 1 as points with their 95 % intervals; name above, number at the right."""
-    figure = go.Figure()
-    colour = theme.colour("primaryColor")
-    for row, (name, one) in enumerate(metrics.items()):
-        figure.add_scatter(
-            x=[one.low, one.high], y=[row, row], mode="lines", line={"color": colour, "width": 5},
-            opacity=0.45, hoverinfo="skip",
-        )  # fmt: skip
-        figure.add_scatter(
-            x=[one.value], y=[row], mode="markers", marker={"color": colour, "size": 12},
-            hovertemplate=f"{name.replace('_', ' ')} {_interval(one)}, n = {one.n:,}<extra></extra>",
-        )  # fmt: skip
-        place = {"y": row - 0.2, "yanchor": "bottom", "xref": "paper", "showarrow": False}
-        figure.add_annotation(text=name.replace("_", " "), x=0, xanchor="left", **place)
-        figure.add_annotation(
-            text=f"{_interval(one)}  n = {one.n:,}", x=1, xanchor="right", font_size=_LABEL_PX, **place
-        )
-    figure.update_xaxes(range=[0.4, 1], tickformat=".1f", gridcolor=theme.colour("borderColor"))
-    figure.update_yaxes(visible=False, range=[len(metrics) - 0.6, -0.8])
-    figure.update_layout(height=_ROW_PX * len(metrics) + 40, showlegend=False)
-    return plain(figure, bottom=26)
-
-
-def _interval(one: Interval) -> str:
-    if not np.isfinite(one.value):
-        return NOT_AVAILABLE
-    if not np.isfinite([one.low, one.high]).all():
-        return f"{one.value:.3f}"
-    return f"{one.value:.3f} ({one.low:.3f} to {one.high:.3f})"
 
 
 def signed(value: float) -> str:

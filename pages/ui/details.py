@@ -7,7 +7,7 @@ import streamlit as st
 
 from core.words import ATTRIBUTION, Reader
 from pages.ui import notices
-from pages.ui.compare import metrics_table
+from pages.ui.metrics import metrics_table
 
 if TYPE_CHECKING:
     from core.models.checkpoint import Checkpoint, Manifest

@@ -68,7 +68,9 @@ def page(title: str, *, heading: str | None = None) -> Reader:
 def link(title: str, label: str) -> None:
     """Draw a link to a page that takes the address's parameters along."""
     to = PAGES[title]
-    st.page_link(to.script, label=label, icon=to.icon, query_params=st.query_params.to_dict() or None)
+    # One that has just been taken off is there without a value until the script runs again.
+    given = {name: value for name, value in st.query_params.to_dict().items() if value}
+    st.page_link(to.script, label=label, icon=to.icon, query_params=given or None)
 
 
 def _draw_menu() -> Reader:

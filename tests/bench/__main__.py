@@ -129,5 +129,18 @@ def gate(
     report(_checkpoint(checkpoint), data, pad, count=count)
 
 
+@app.command()
+def compare(
+    models: Annotated[int, typer.Option(help="How many models.")] = 10,
+    lesions: Annotated[int, typer.Option(help="How many lesions.")] = 1000,
+    resamples: Annotated[int, typer.Option(help="How many resamples of them.")] = 2000,
+    rounds: Annotated[int, typer.Option(help="Rounds, in each of which everything is measured once.")] = 3,
+) -> None:
+    """Measure what all metrics of many models cost with their intervals over resampled lesions."""
+    from tests.bench.comparing import compare as measure
+
+    measure(models=models, lesions=lesions, resamples=resamples, rounds=rounds)
+
+
 if __name__ == "__main__":
     app()

@@ -8,7 +8,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from core.data.synthetic import make_dataset
+from core.data.synthetic import draw_dataset, make_dataset
+from pages.ui.explore.datasets import SYNTHETIC_IMAGES, SYNTHETIC_SEED
 from tests.e2e.conftest import serve, settle
 from tests.e2e.test_frame import STREAMLITS_OWN
 
@@ -103,6 +104,13 @@ def test_ages_are_dragged_cells_and_body_sites_clicked(open_at, server):
     assert (query(page)["site"], query(page)["dx"]) == (["face"], ["mel"])
     cell.click()
     expect(images(page)).to_have_text("10,015", timeout=WAIT_MS)
+    assert query(page) == {}
+    # One click is one step, also where it takes off two parts of the filter.
+    page.go_back()
+    expect(images(page)).to_have_text("104", timeout=WAIT_MS)
+    assert (query(page)["site"], query(page)["dx"]) == (["face"], ["mel"])
+    page.go_back()
+    expect(images(page)).to_have_text("10,015", timeout=WAIT_MS)
 
 
 def test_a_deep_link_opens_filter_view_and_unit_cold(open_at, app_root, checkpoint, folder):
@@ -160,6 +168,12 @@ def test_the_filtered_page_fits_a_phone_and_a_finger_filters(open_at, server):
 
 
 def test_a_set_is_drawn_on_request_and_explored(open_at, app_root, checkpoint, tmp_path):
+    # As after a stop: most pictures are there, here small ones that are quickly drawn, and are kept.
+    begun = tmp_path / "synthetic" / f".{SYNTHETIC_IMAGES}-seed-{SYNTHETIC_SEED}"
+    draw_dataset(begun, images=SYNTHETIC_IMAGES, seed=SYNTHETIC_SEED, size_px=(24, 32), workers=1)
+    (begun / "HAM10000_metadata.csv").unlink()
+    for picture in sorted(begun.rglob("*.jpg"))[::25]:
+        picture.unlink()
     with serve(app_root, LESIONLENS_CHECKPOINT=checkpoint, LESIONLENS_CACHE=str(tmp_path)) as address:
         page = open_at(f"{address}/explore?dataset=Synthetic%20pictures")
         page.get_by_role("button", name="Draw them").click()

@@ -17,6 +17,7 @@ from core.data.splits import Split
 from core.data.synthetic import make_dataset
 from core.errors import DataError, EvaluationError, LesionLensError, RunError
 from core.evaluate.artifact import Evaluation
+from core.evaluate.operating import Wish, choose_threshold
 from core.labels import CODE_OF_ISIC_COLUMN, CODES, ISIC_2018_COLUMNS
 from core.models.checkpoint import load_checkpoint, write_manifest
 from core.settings import settings
@@ -130,6 +131,19 @@ def test_evaluate_measures_any_part_again(tiny, checkpoint, tmp_path):
     again, before = Evaluation.load(out), Evaluation.load(tiny.run.path / "evaluation")
     assert np.allclose(again.probabilities, before.probabilities, atol=1e-6)
     assert again.metrics.keys() == before.metrics.keys()
+
+
+def test_an_evaluation_carries_what_thresholds_and_subgroups_need(tiny, checkpoint):
+    evaluation = Evaluation.load(tiny.run.path / "evaluation")
+    split = Split.load(tiny.run.path / "split.csv").table
+    assert set(evaluation.val["image_id"]) == set(split.loc[split["split"] == "val", "image_id"])
+    # The thresholds that the checkpoint carries are those that its validation answers give.
+    for point in checkpoint.manifest.operating_points:
+        chosen = choose_threshold(evaluation, Wish("sensitivity", point.target_sensitivity))
+        assert chosen.threshold == pytest.approx(point.threshold, abs=1e-3)
+    assert evaluation.table["brightness"].between(0, 255).all()
+    assert evaluation.model["parameters"] == sum(one.numel() for one in checkpoint.network.parameters())
+    assert evaluation.model["training_images"] > 0
 
 
 def test_evaluate_refuses_another_split(tiny, checkpoint):

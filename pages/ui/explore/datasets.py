@@ -164,6 +164,8 @@ def _open_folder() -> Dataset | None:
         bind="query-params",
         help="Any layout that the readers know: Kaggle, Dataverse, ISIC 2018, ISIC archive, PAD-UFES-20, or "
         "one folder a diagnosis.",
+        # In a row that wraps, what stretches would be squeezed first.
+        width=420,
     ).strip()
     if not typed:
         return None
@@ -182,7 +184,7 @@ def _open_synthetic() -> Dataset | None:
             lambda report: _draw_synthetic(folder, report),
             button="Draw them",
             about=f"{SYNTHETIC_IMAGES:,} pictures drawn by a program, with facts in HAM10000's proportions; "
-            "kept in this server's cache folder. It takes about a minute.",
+            "kept in this server's cache folder. It takes less than a minute.",
             on_disk=True,
         )
         return None

@@ -265,7 +265,7 @@ def body(table: pd.DataFrame, selection: Selection, *, unit: Unit, n: int) -> Da
 def shade(count: float, most: float) -> tuple[str, str]:
     """Return the colour of a square for a count out of `most`, and the ink that is read on it."""
     colour = theme.sequential()[_step(count, most)]
-    return colour, _ink(colour)
+    return colour, ink(colour)
 
 
 def _step(count: float, most: float) -> int:
@@ -292,7 +292,7 @@ def cross(
     # Shares have one scale in every table; counts go up to the largest.
     most = 1.0 if as_shares else float(shown.max(initial=0))
     scale = theme.sequential()
-    inks = [_ink(colour) for colour in scale]
+    inks = [ink(colour) for colour in scale]
     columns = in_order(column, list(counts.columns), cells.sum(0).tolist())
     rows = []
     for row in in_order(row_column, list(counts.index), cells.sum(1).tolist()):
@@ -337,7 +337,7 @@ def cross(
     }
 
 
-def _ink(colour: str) -> str:
+def ink(colour: str) -> str:
     """Return white or black, whichever is read better on a colour: one of them always reaches 4.5."""
     parts = np.array([int(colour[start : start + 2], 16) for start in (1, 3, 5)]) / 255
     linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)

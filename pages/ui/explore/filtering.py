@@ -31,11 +31,10 @@ def read(table: pd.DataFrame) -> Selection:
 
 def put(selection: Selection) -> None:
     """Write a filter into the address. In a callback, the page follows at once; elsewhere, rerun it."""
-    query = selection.to_query()
-    for name in KEYS:
-        if name not in query and name in st.query_params:
-            del st.query_params[name]
-    st.query_params.update(query)
+    gone: dict[str, list[str]] = {name: [] for name in KEYS if name in st.query_params}
+    # In one go, what goes as well as what comes: each change of the address by itself would be a step of its
+    # own for the browser's "back". A parameter without a value is not written.
+    st.query_params.update({**gone, **selection.to_query()})
 
 
 def toggle(column: str, value: str) -> None:

@@ -53,7 +53,7 @@ def draw_opened(explored: Explored, order: Sequence[str]) -> None:
 
     order: the image ids to go through with "previous" and "next".
     """
-    if st.query_params.get(OPEN) is None:
+    if not st.query_params.get(OPEN):
         return
     if _known(explored.dataset, OPEN) is None:
         asked = notices.plain(st.query_params[OPEN][:60])
@@ -222,13 +222,13 @@ def _asked_facts(explored: Explored, row: pd.Series) -> dict[str, str]:
 
 def _compare_with(image_id: str) -> None:
     """Turn to the gallery, sorted by likeness to a picture; for callbacks, in the map's dialog too."""
-    st.query_params[LIKE] = image_id
     wanted = {"view": "Gallery", "explore_show": "Pictures", "explore_sort": "likeness", "explore_page": 1}
     for key, value in wanted.items():
         # Streamlit warns of a value that is set where there is a default, even if it is the same.
         if st.session_state.get(key) != value:
             st.session_state[key] = value
-    put(None)
+    # In one go: it is one step of the browser's history.
+    st.query_params.update({LIKE: image_id, OPEN: []})
 
 
 def _draw_siblings(explored: Explored, row: pd.Series) -> None:

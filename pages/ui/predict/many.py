@@ -13,7 +13,7 @@ from core.jobs import Report
 from core.labels import CODES, INDEX
 from core.settings import settings
 from core.words import Reader
-from pages.ui import cache, charts, checkpoints, inputs, jobs, notices
+from pages.ui import cache, charts, checkpoints, inputs, jobs, notices, points
 from pages.ui.inputs import Asked
 
 if TYPE_CHECKING:
@@ -60,14 +60,14 @@ def _scores(
     from core.predict.predictor import DEFAULT_OPERATING_POINT
     from core.predict.scoring import score_pictures
 
-    digest = hashlib.sha256(f"{checkpoint.reference}|{facts}".encode())
+    tested = points.asked_for(checkpoint.reference)
+    point = checkpoint.manifest.operating_point(DEFAULT_OPERATING_POINT) if tested is None else tested.point
+    digest = hashlib.sha256(f"{checkpoint.reference}|{facts}|{point.threshold}".encode())
     for one in pictures:
         digest.update(one.name.encode() + hashlib.sha256(one.data).digest())
 
     def work(report: Report) -> pd.DataFrame:
-        return score_pictures(
-            checkpoint, pictures, facts, operating_point=DEFAULT_OPERATING_POINT, report=report
-        )
+        return score_pictures(checkpoint, pictures, facts, threshold=point.threshold, report=report)
 
     return jobs.draw(
         f"scores:{digest.hexdigest()[:24]}",
@@ -121,7 +121,7 @@ def _draw_beside(
 def _draw_one(checkpoint: "Checkpoint", one: "NamedPicture", facts: Facts, reader: Reader) -> None:
     digest = hashlib.sha256(one.data).hexdigest()
     pixels = cache.picture(digest, one.data, one.name).pixels
-    found = checkpoints.ask(checkpoint, Asked(pixels, digest, one.name), facts)
+    found = points.at_address(checkpoints.ask(checkpoint, Asked(pixels, digest, one.name), facts))
     st.image(found.seen, width="stretch", alt=one.name)
     st.markdown(f"**{notices.plain(one.name)}**")
     if not found.unknown.known:

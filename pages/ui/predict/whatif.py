@@ -298,9 +298,11 @@ VIEWS: Final[dict[str, Callable[[Question], None]]] = {
 
 
 def _answer_changed(question: Question, applied: tuple[Applied, ...]) -> "Prediction":
+    from core.predict.predictor import decided_as
+
     pixels = apply_all(question.asked.pixels, applied)
     changed = Asked(pixels, f"{question.asked.digest}|{write_changes(applied)}", "The changed picture")
-    return checkpoints.ask(question.checkpoint, changed, question.before.facts)
+    return decided_as(checkpoints.ask(question.checkpoint, changed, question.before.facts), question.before)
 
 
 def _applied() -> tuple[Applied, ...]:

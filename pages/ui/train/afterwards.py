@@ -4,8 +4,10 @@ import math
 
 import streamlit as st
 
+from core.evaluate.gathering import evaluation_folders
 from core.runs.following import Telling
 from core.runs.library import BUNDLED_RUNS, Summary
+from core.settings import settings
 from pages.ui import cache, frame, notices
 
 
@@ -50,7 +52,7 @@ def checkpoint_of(run: Summary) -> str | None:
 
 
 def _draw_measured(reference: str) -> None:
-    for folder in cache.bundled_evaluations():
+    for folder in evaluation_folders(settings().runs_dir):
         evaluation = cache.evaluation(folder)
         if evaluation.checkpoint != reference:
             continue

@@ -183,20 +183,16 @@ def test_an_offline_client_is_refused_with_a_cure(monkeypatch):
         pretrained_backbone(SMALL, "hub")
 
 
-@pytest.mark.slow  # the client itself tries again for most of a minute
 def test_a_dead_network_is_refused_with_a_cure(tmp_path):
     # Another process, since the client reads its variables when it is imported.
     ask = (
-        "import time\n"
         "from core.errors import WeightsError\n"
         "from core.models.registry import MODELS\n"
         "from core.models.weights import pretrained_backbone\n"
-        "started = time.monotonic()\n"
         "try:\n"
         "    pretrained_backbone(MODELS['efficientnet_lite0'], 'hub')\n"
         "except WeightsError as problem:\n"
         "    print(problem)\n"
-        "assert time.monotonic() - started < 120\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", ask],

@@ -42,10 +42,12 @@ def zipped(members):
     return buffer.getvalue()
 
 
+def threshold_of(checkpoint):
+    return checkpoint.manifest.operating_point(DEFAULT_OPERATING_POINT).threshold
+
+
 def scored(checkpoint, pictures, report=lambda *_, **__: None):
-    return score_pictures(
-        checkpoint, pictures, PATIENT, operating_point=DEFAULT_OPERATING_POINT, report=report
-    )
+    return score_pictures(checkpoint, pictures, PATIENT, threshold=threshold_of(checkpoint), report=report)
 
 
 def test_every_row_is_what_the_page_answers_for_that_picture(checkpoint):

@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 import pytest
-from core.runs.estimate import BUDGETS_S, Estimate, budget_overrides, estimate
 from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import RunError
 from core.jobs import Cancelled
+from core.runs.estimate import BUDGETS_S, Estimate, budget_overrides, estimate
 
 FINETUNE = Estimate(
     seconds_per_step=1.0,

@@ -1,0 +1,46 @@
+"""Which evaluations are here: those that came with the code, and those of the runs on this machine."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from core.evaluate.artifact import METRICS_FILE, Evaluation
+from core.models.catalog import BUNDLED_FOLDER, MANIFEST_FILE, bundled_names
+
+EVALUATIONS_FOLDER: Final = BUNDLED_FOLDER / "evaluations"
+
+
+def evaluation_folders(runs_dir: Path) -> list[Path]:
+    """Return the folders of all evaluations, the bundled ones first, by name."""
+    bundled = sorted(path.parent for path in EVALUATIONS_FOLDER.glob(f"*/{METRICS_FILE}"))
+    return bundled + sorted(path.parent for path in runs_dir.glob(f"*/evaluation/{METRICS_FILE}"))
+
+
+def told_apart(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
+    """Return the evaluations with names that no two share; a later one of the same name gets a number."""
+    taken: set[str] = set()
+    found = []
+    for one in evaluations:
+        name, number = one.name, 1
+        while name in taken:
+            number += 1
+            name = f"{one.name} ({number})"
+        taken.add(name)
+        found.append(one if name == one.name else replace(one, name=name))
+    return found
+
+
+def weights_folder(checkpoint: str) -> Path | None:
+    """Return where a checkpoint's weights lie on this machine; None where they do not, or nobody can tell."""
+    kind, _, name = checkpoint.partition(":")
+    if kind == "bundled" and name in bundled_names():
+        return BUNDLED_FOLDER / "checkpoints" / name
+    if kind == "local" and (Path(name) / MANIFEST_FILE).is_file():
+        return Path(name)
+    return None
+
+
+def robustness_files(runs_dir: Path) -> list[Path]:
+    """Return every table of `core.evaluate.robustness`: the bundled ones, and those in run folders."""
+    return sorted(BUNDLED_FOLDER.glob("robustness/*.csv")) + sorted(runs_dir.glob("*/robustness.csv"))

@@ -1,0 +1,105 @@
+"""How a model bears poor pictures: one row a condition, as a small CSV beside the evaluation artifacts.
+
+    model, kind, condition, severity, remedy, metric, value, low, high, n, n_lesions
+
+kind is "clean", "corruption" (see `core.data.corruptions`) or "shortcut" (part of the picture hidden).
+Severity 0 is the picture as it is; remedy is a step of `core.data.steps` that was applied before the model,
+or empty.
+"""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from core.errors import EvaluationError
+from core.evaluate.intervals import lesion_bootstrap
+from core.evaluate.metrics import METRICS
+
+COLUMNS: Final = (
+    "model", "kind", "condition", "severity", "remedy", "metric", "value", "low", "high", "n", "n_lesions",
+)  # fmt: skip
+MEASURED: Final = ("balanced_accuracy", "malignancy_auc", "ece", "accuracy")
+KINDS: Final = ("clean", "corruption", "shortcut")
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What is done to every picture before a model sees it."""
+
+    kind: str
+    condition: str
+    severity: int
+    remedy: str = ""
+
+    @property
+    def name(self) -> str:
+        """A file's name for it."""
+        return f"{self.kind}-{self.condition}-{self.severity}" + (f"-{self.remedy}" if self.remedy else "")
+
+
+CLEAN: Final = Condition("clean", "clean", 0)
+
+
+def rows_of(
+    model: str,
+    condition: Condition,
+    truth: np.ndarray,
+    probabilities: np.ndarray,
+    lesion_ids: pd.Series,
+    *,
+    resamples: int = 1000,
+) -> pd.DataFrame:
+    """Return a condition's rows: each of MEASURED with its interval over lesions."""
+    found = lesion_bootstrap(
+        truth, probabilities, lesion_ids, {name: METRICS[name] for name in MEASURED}, resamples=resamples
+    )
+    return pd.DataFrame(
+        [
+            {"model": model} | vars(condition) | {"metric": name} | vars(interval)
+            for name, interval in found.items()
+        ]
+    )[list(COLUMNS)]
+
+
+def read_robustness(files: Sequence[Path]) -> pd.DataFrame:
+    """Return the rows of several files as one table.
+
+    Raises:
+        EvaluationError: a file that cannot be read, or lacks a column, by name.
+    """
+    tables = [_read(path) for path in files]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(COLUMNS))
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        table = pd.read_csv(io.BytesIO(path.read_bytes()), dtype={"remedy": "string"}, comment="#")
+    except (OSError, ValueError) as problem:
+        raise EvaluationError(f"Cannot read {path}: {problem}.") from problem
+    if missing := [name for name in COLUMNS if name not in table]:
+        raise EvaluationError(f"{path.name} lacks the columns {missing}; measure robustness again.")
+    if unknown := sorted(set(table["kind"].astype(str)) - set(KINDS)):
+        raise EvaluationError(f"{path.name} has the kinds {unknown}; expected {list(KINDS)}.")
+    return table.assign(remedy=table["remedy"].fillna(""))[list(COLUMNS)]
+
+
+def sample_lesions(table: pd.DataFrame, lesions: int, *, seed: int = 0) -> pd.DataFrame:
+    """Return the pictures of some lesions, the mix of diagnoses kept close and none lost; shape (n, …).
+
+    lesions: how many; all of them if there are no more.
+    """
+    firsts = table.drop_duplicates("lesion_id")
+    if lesions >= len(firsts):
+        return table
+    generator = np.random.default_rng(seed)
+    chosen: list[str] = []
+    for _, mine in firsts.groupby("dx", sort=True):
+        # A rare diagnosis keeps what makes its recall worth a number.
+        count = min(len(mine), max(5, round(lesions * len(mine) / len(firsts))))
+        chosen += generator.permutation(mine["lesion_id"].to_numpy())[:count].tolist()
+    return table[table["lesion_id"].isin(chosen)].reset_index(drop=True)

@@ -1,0 +1,104 @@
+"""The facts sheet of a model, written from what was measured; what nobody measured says so."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from core.evaluate.artifact import Evaluation
+from core.evaluate.intervals import Interval
+from core.labels import CODES
+from core.words import DISCLAIMER
+
+NOT_MEASURED: Final = "not measured"
+
+
+@dataclass(frozen=True)
+class Field:
+    """One fact of a model: its key in `Evaluation.model`, what people call it, and how it is said."""
+
+    key: str
+    title: str
+    say: Callable[[Any], str]
+
+
+FIELDS: Final = (
+    Field("architecture", "Architecture", str),
+    Field("about", "About", str),
+    Field("parameters", "Parameters", lambda value: f"{value / 1e6:,.2f} million"),
+    Field("size_bytes", "Size on disk", lambda value: f"{value / 1e6:,.1f} MB"),
+    Field("input_px", "Shorter side of the input", lambda value: f"{value} px"),
+    Field("uses_facts", "Uses age, sex and site", lambda value: "yes" if value else "no"),
+    Field("data", "Trained on", str),
+    Field("licence", "Licence", str),
+    Field("training_images", "Pictures shown in training", lambda value: f"{value:,.0f}"),
+    Field(
+        "training_s",
+        "Training time",
+        lambda value: f"{value:.0f} s" if value < 120 else f"{value / 60:,.0f} min",
+    ),
+    Field("weights", "Started from", str),
+    Field("training_commit", "Code", lambda value: str(value)[:12]),
+    Field("temperature", "Temperature, fitted on validation pictures", lambda value: f"{value:.3f}"),
+)
+
+
+def said(evaluation: Evaluation, field: Field) -> str:
+    """Return a fact in words; "not measured" where it is missing or not what it should be."""
+    value = evaluation.model.get(field.key)
+    if value is None or value == "":
+        return NOT_MEASURED
+    try:
+        return field.say(value)
+    except (TypeError, ValueError):
+        return NOT_MEASURED
+
+
+def interval_words(one: Interval, *, digits: int = 3) -> str:
+    """Return "0.540 (0.470 to 0.610)"; "n/a" where undefined."""
+    if not math.isfinite(one.value):
+        return "n/a"
+    if not (math.isfinite(one.low) and math.isfinite(one.high)):
+        return f"{one.value:.{digits}f}"
+    return f"{one.value:.{digits}f} ({one.low:.{digits}f} to {one.high:.{digits}f})"
+
+
+def facts_sheet(evaluation: Evaluation, measured: Mapping[str, Interval], *, ms: float | None = None) -> str:
+    """Return a model's facts as Markdown.
+
+    measured: metrics to list, by name. ms: of one prediction on this machine, where it was measured.
+    """
+    where = (
+        f"Measured {evaluation.date[:10]} on the {evaluation.split} pictures of split "
+        f"{evaluation.split_hash[:12]}: {evaluation.n_images:,} pictures, {evaluation.views} view(s) each."
+    )
+    lines = [
+        f"# {evaluation.name}",
+        "",
+        where,
+        "",
+        "| fact | value |",
+        "|---|---|",
+        f"| Reference | {_cell(evaluation.checkpoint)} |",
+        *(f"| {field.title} | {_cell(said(evaluation, field))} |" for field in FIELDS),
+        f"| One prediction on this machine | {NOT_MEASURED if ms is None else f'{ms:.0f} ms'} |",
+        "",
+        "| diagnosis | pictures |",
+        "|---|---|",
+        *(f"| {code} | {int((evaluation.table['dx'] == code).sum()):,} |" for code in CODES),
+        "",
+        "| metric | value (95 % interval over lesions) | pictures | lesions |",
+        "|---|---|---|---|",
+        *(
+            f"| {name.replace('_', ' ')} | {interval_words(one)} | {one.n:,} | {one.n_lesions:,} |"
+            for name, one in measured.items()
+        ),
+        "",
+        DISCLAIMER,
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    """Return a text that stays in its cell of a Markdown table."""
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")

@@ -1,0 +1,191 @@
+"""The table: every model with its numbers, their intervals and its rank, and what others published."""
+
+from typing import Final
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core.evaluate.gathering import weights_folder
+from core.evaluate.lineup import MOST
+from core.evaluate.metrics import METRICS
+from core.evaluate.pairs import ranks
+from core.evaluate.published import published
+from core.evaluate.sheet import interval_words
+from core.words import NOT_AVAILABLE
+from pages.ui import notices
+from pages.ui.compare import figures
+from pages.ui.compare.compared import AT_POINT, ENSEMBLES, Compared
+from pages.ui.compare.downloads import offer_csv
+
+DEFAULT_COLUMNS: Final = (
+    "balanced_accuracy", "macro_auc", "macro_f1", "melanoma_sensitivity", "specificity", "ece", "brier",
+)  # fmt: skip
+ALL_COLUMNS: Final = (*METRICS, *AT_POINT)
+
+
+def title(name: str) -> str:
+    """Return a metric's name as people read it."""
+    known = {
+        "ece": "calibration error",
+        "macro_auc": "macro AUC",
+        "macro_f1": "macro F1",
+        "brier": "Brier score",
+    }
+    return known.get(name, name.replace("_auc", " AUC").replace("_", " "))
+
+
+def draw(compared: Compared) -> None:
+    """Draw ranks, the table, the ensemble builder and published results."""
+    _draw_ranks(compared)
+    columns = st.multiselect(
+        "Columns",
+        ALL_COLUMNS,
+        default=list(DEFAULT_COLUMNS),
+        format_func=title,
+        key="columns",
+        bind="query-params",
+    )
+    table = as_table(compared, columns)
+    st.dataframe(
+        table,
+        column_config={
+            str(name): st.column_config.NumberColumn(format="%.3f") for name in table if _is_value(name)
+        },
+        placeholder=NOT_AVAILABLE,
+        hide_index=True,
+        alt="All models with the chosen metrics, their intervals, size and training; the CSV has the same",
+    )
+    for name, reason in compared.lacking.items():
+        st.caption(f"{notices.plain(name)}: {notices.plain(reason)}")
+    offer_csv(table, "This table as CSV", name="comparison", key="compare_table_csv")
+    _draw_ensemble(compared)
+    _draw_published()
+
+
+def _is_value(column: object) -> bool:
+    return column in {title(name) for name in ALL_COLUMNS}
+
+
+def as_table(compared: Compared, columns: list[str]) -> pd.DataFrame:
+    """Return one row a model: numbers to sort by, each with its interval, and facts of the model."""
+    rows = []
+    for place, evaluation in enumerate(compared.lineup.evaluations):
+        row: dict[str, object] = {"model": evaluation.name}
+        for name in columns:
+            found = compared.measured(place, name)
+            row[title(name)] = (
+                None if found is None or np.isnan(found.interval.value) else found.interval.value
+            )
+            row[f"{title(name)}, 95 %"] = (
+                None
+                if found is None
+                else interval_words(found.interval).partition(" ")[2].strip("()") or None
+            )
+        row |= _facts(compared, place)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _facts(compared: Compared, place: int) -> dict[str, object]:
+    evaluation = compared.lineup.evaluations[place]
+    model = evaluation.model
+    parameters, size, seconds = (
+        _number(model.get(key)) for key in ("parameters", "size_bytes", "training_s")
+    )
+    ms = st.session_state.get("compare_ms", {}).get(evaluation.checkpoint)
+    return {
+        "million parameters": None if parameters is None else round(parameters / 1e6, 2),
+        "MB": None if size is None else round(size / 1e6, 1),
+        "ms here": ms,
+        "training, min": None if seconds is None else round(seconds / 60, 1),
+        "data": model.get("data"),
+        "date": evaluation.date[:10],
+        "weights": "here" if weights_folder(evaluation.checkpoint) else "not here",
+    }
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _draw_ranks(compared: Compared) -> None:
+    name = st.selectbox(
+        "Rank by", ALL_COLUMNS, format_func=title, key="rank_by", bind="query-params", width=300
+    )
+    found = [compared.measured(place, name) for place in range(len(compared.names))]
+    known = [place for place, one in enumerate(found) if one is not None and np.isfinite(one.interval.value)]
+    if not known:
+        st.info(
+            f"No model here has a {title(name)}: it is not defined on these pictures, or needs an "
+            "operating point.",
+            icon=":material/do_not_disturb_on:",
+        )
+        return
+    metric = compared.metric(known[0], name)
+    assert metric is not None  # noqa: S101 -- it was measured
+    measured = [one for one in found if one is not None and np.isfinite(one.interval.value)]
+    group = ranks(metric, [one.interval.value for one in measured], [one.draws for one in measured])
+    sign = -1 if metric.higher_is_better else 1
+    order = sorted(range(len(known)), key=lambda at: (group[at], sign * measured[at].interval.value))
+    rows = [
+        (
+            f"{group[at]}.  {compared.names[known[at]]}",
+            measured[at].interval,
+            compared.colour(known[at]),
+            False,
+        )
+        for at in order
+    ]
+    figures.draw(
+        figures.whiskers(rows, line=compared.nevus_line(name), line_words="always nevus"),
+        key="compare_ranks",
+        alt=f"{title(name)} with 95 % intervals, best first: "
+        + "; ".join(f"{row[0]} {interval_words(row[1])}" for row in rows),
+        file_name=f"ranks_{name}",
+    )
+    better = "Higher is better." if metric.higher_is_better else "Lower is better."
+    st.caption(
+        f"{metric.about} {better} A rank is one more than the number of models that are really better "
+        "(paired differences over lesions, 5 %, Holm's correction): models that cannot be told apart "
+        "share it."
+    )
+
+
+def _draw_ensemble(compared: Compared) -> None:
+    with st.expander("Build an ensemble", icon=":material/group_work:"):
+        st.caption("The mean of several models' probabilities, judged at once from what they answered.")
+        members = st.multiselect("Members", compared.names, key="compare_members")
+        name = f"Mean of {', '.join(members)}"
+        st.button(
+            "Add it to the models",
+            icon=":material/add:",
+            key="compare_add_ensemble",
+            disabled=len(members) < 2,
+            on_click=_add_ensemble,
+            args=(name, tuple(members), compared.names),
+        )
+
+
+def _add_ensemble(name: str, members: tuple[str, ...], picked: tuple[str, ...]) -> None:
+    st.session_state.setdefault(ENSEMBLES, {})[name] = members
+    st.session_state["models"] = list(dict.fromkeys([*picked, name]))[-MOST:]
+
+
+def _draw_published() -> None:
+    st.header("Published elsewhere, not measured here", anchor=False)
+    st.caption("These stand beside ours for orientation. Each says why it may not be comparable.")
+    st.dataframe(
+        pd.DataFrame(
+            [
+                {"system": one.system, "tested on": one.data}
+                | {title(name): value for name, value in one.numbers.items()}
+                | {"why it may not compare": one.why, "source": one.source}
+                for one in published()
+            ]
+        ),
+        column_config={title(name): st.column_config.NumberColumn(format="%.3f") for name in METRICS},
+        placeholder=NOT_AVAILABLE,
+        hide_index=True,
+        alt="Published results with their data, source and the reason they may not be comparable",
+    )

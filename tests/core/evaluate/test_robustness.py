@@ -1,0 +1,73 @@
+"""Rows of a condition are what was measured, a sample keeps rare diagnoses, and a bad file is named."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from core.errors import EvaluationError
+from core.evaluate.metrics import METRICS
+from core.evaluate.robustness import (
+    CLEAN,
+    COLUMNS,
+    MEASURED,
+    Condition,
+    read_robustness,
+    rows_of,
+    sample_lesions,
+)
+from tests.core.evaluate.making import make_evaluation, make_table
+
+
+def test_a_conditions_rows_hold_each_metric_with_its_interval():
+    evaluation = make_evaluation()
+    condition = Condition("corruption", "hair", 3, "hair_removal")
+    rows = rows_of(
+        "model",
+        condition,
+        evaluation.truth,
+        evaluation.probabilities,
+        evaluation.table["lesion_id"],
+        resamples=50,
+    )
+    assert tuple(rows.columns) == COLUMNS
+    assert set(rows["metric"]) == set(MEASURED)
+    for _, row in rows.iterrows():
+        assert row["value"] == METRICS[row["metric"]](evaluation.truth, evaluation.probabilities)
+        assert row["low"] <= row["value"] <= row["high"]
+        assert (row["n"], row["n_lesions"], row["remedy"]) == (140, 70, "hair_removal")
+
+
+def test_what_is_written_is_read_again(tmp_path):
+    evaluation = make_evaluation()
+    rows = rows_of(
+        "m", CLEAN, evaluation.truth, evaluation.probabilities, evaluation.table["lesion_id"], resamples=5
+    )
+    rows.to_csv(tmp_path / "a.csv", index=False)
+    found = read_robustness([tmp_path / "a.csv", tmp_path / "a.csv"])
+    assert len(found) == 2 * len(rows)
+    assert (found["remedy"] == "").all()
+    assert read_robustness([]).empty
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("", "Cannot read"), ("model,kind\nm,clean\n", "lacks the columns"), (None, "Cannot read")],
+)
+def test_a_file_that_is_none_is_named(text, words, tmp_path):
+    if text is not None:
+        (tmp_path / "bad.csv").write_text(text)
+    with pytest.raises(EvaluationError, match=rf"(?s){words}.*|bad\.csv {words}"):
+        read_robustness([tmp_path / "bad.csv"])
+
+
+def test_a_sample_takes_whole_lesions_and_keeps_what_is_rare():
+    table = pd.concat([make_table(1400).assign(dx="nv"), make_table(40, prefix="R").assign(dx="df")])
+    table["lesion_id"] = table["lesion_id"] + table["dx"]
+    few = sample_lesions(table, 100)
+    assert few.groupby("lesion_id").size().eq(2).all()
+    lesions = few.drop_duplicates("lesion_id")["dx"].value_counts()
+    assert lesions["df"] == 5
+    assert 95 <= lesions["nv"] <= 100
+    pd.testing.assert_frame_equal(few, sample_lesions(table, 100))
+    assert len(sample_lesions(table, 10_000)) == len(table)
+    assert not np.array_equal(few["image_id"], sample_lesions(table, 100, seed=1)["image_id"])

@@ -1,0 +1,59 @@
+"""The whole journey in a browser: two models, an operating point, a subgroup, a disagreement, a picture."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.e2e.conftest import choose, serve, settle
+
+pytestmark = [pytest.mark.browser, pytest.mark.real_data]
+
+
+def turn_to(page: Page, view: str) -> None:
+    page.get_by_role("radio", name=view, exact=True).click()
+    settle(page)
+
+
+def test_two_models_are_compared_down_to_one_picture(open_at, app_root, ham10000_folder, tmp_path):
+    with serve(
+        app_root,
+        LESIONLENS_DATA=str(ham10000_folder),
+        LESIONLENS_CACHE=str(tmp_path / "cache"),
+        LESIONLENS_RUNS=str(tmp_path / "runs"),
+    ) as address:
+        page = open_at(f"{address}/compare")
+        page.get_by_text(re.compile("that all of these models answered")).wait_for()
+
+        choose(page, "Operating point by", "Cost ratio")
+        page.wait_for_url("**point=cost**")
+        turn_to(page, "Operating point")
+        page.get_by_text(re.compile("a missed malignancy costing 10 false alarms")).wait_for()
+
+        turn_to(page, "Subgroups")
+        choose(page, "Groups", "Sex")
+        page.wait_for_url("**facet=Sex**")
+        page.get_by_role("figure", name=re.compile("^accuracy by group")).wait_for()
+
+        turn_to(page, "Pair")
+        page.get_by_role("radio", name=re.compile("^only B right")).click()
+        settle(page)
+        tile = page.get_by_role("button", name=re.compile(r"^ISIC_\d+:")).first
+        tile.wait_for()
+        tile.click()
+        page.wait_for_url("**compare_picture=ISIC_**")
+        page.get_by_text(re.compile("^Truth: ")).wait_for()
+        page.get_by_text(re.compile("Its weights are not on this machine")).wait_for()
+        page.get_by_text(re.compile("Orange speaks for")).wait_for()
+
+        turn_to(page, "Mistakes")
+        page.get_by_role("button", name=re.compile("Melanoma called Melanocytic nevus")).first.click()
+        page.wait_for_url("**cell=0**mel**nv**")
+        expect(
+            page.get_by_role("heading", name=re.compile("Melanoma called Melanocytic nevus"))
+        ).to_be_visible()
+        assert page.get_by_test_id("stException").count() == 0
+
+        # The address goes along to Predict, which decides by its point.
+        page.get_by_role("link", name="Predict", exact=True).first.click()
+        page.wait_for_url("**/predict?**point=cost**")

@@ -1,0 +1,243 @@
+"""The Compare page: its numbers are those of an independent computation, and bad input has a name."""
+
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn import metrics as judge
+
+from core.evaluate.artifact import Evaluation, probabilities_of, truth_of, write_isic_csv
+from core.evaluate.gathering import EVALUATIONS_FOLDER
+from core.evaluate.robustness import CLEAN, Condition, rows_of
+from core.labels import CODES, INDEX, MALIGNANT
+from pages.ui import points
+from pages.ui.compare import compared, groups
+from pages.ui.compare.views import BRING, VIEWS
+from tests.core.evaluate.making import make_evaluation, make_table
+from tests.pages.reading import said
+
+
+@pytest.fixture(autouse=True)
+def empty_own_caches():
+    yield
+    for function in (compared._measured, compared._lined_up, groups._grouped, groups._slices, points._tested):
+        function.clear()
+
+
+@pytest.fixture
+def compare(open_page, tmp_path, monkeypatch):
+    """Return a function that opens the page with the evaluations of runs alone, the bundled ones away."""
+    monkeypatch.setenv("LESIONLENS_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setattr("core.evaluate.gathering.EVALUATIONS_FOLDER", tmp_path / "none")
+
+    def compare(*evaluations, **query):
+        for number, one in enumerate(evaluations):
+            one.save(tmp_path / "runs" / f"run{number}" / "evaluation")
+        return open_page("Compare", **query)
+
+    return compare
+
+
+TWO = (make_evaluation("Alpha", skill=2.5), make_evaluation("Beta", skill=0.5, seed=3))
+
+
+def frame_with(app, column):
+    return next(one.value for one in app.dataframe if column in one.value)
+
+
+def test_the_first_launch_compares_what_is_bundled(open_page):
+    app = open_page("Compare")
+    assert not app.exception
+    assert not app.error
+    names = {Evaluation.load(path.parent).name for path in EVALUATIONS_FOLDER.glob("*/metrics.json")}
+    assert set(frame_with(app, "model")["model"]) == names
+    assert len(names) >= 2
+
+
+@pytest.mark.parametrize("view", [*VIEWS, BRING])
+def test_every_view_is_drawn_with_two_models_with_one_and_on_histology_alone(compare, view):
+    for query in ({}, {"models": "Alpha"}, {"histology": "true"}):
+        app = compare(*TWO, show=view, **query)
+        assert not app.exception, (view, query)
+        assert not app.error, (view, query)
+
+
+def test_the_numbers_of_the_table_are_those_of_scikit_learn(compare):
+    app = compare(*TWO, columns="accuracy", point="sensitivity:0.9")
+    app.multiselect(key="columns").set_value(
+        ["accuracy", "balanced_accuracy", "macro_auc", "sensitivity"]
+    ).run()
+    table = frame_with(app, "macro AUC").set_index("model")
+    for one in TWO:
+        truth, answers = one.truth, one.probabilities
+        row = table.loc[one.name]
+        assert row["accuracy"] == pytest.approx(judge.accuracy_score(truth, answers.argmax(1)))
+        assert row["balanced accuracy"] == pytest.approx(
+            judge.balanced_accuracy_score(truth, answers.argmax(1))
+        )
+        assert row["macro AUC"] == pytest.approx(judge.roc_auc_score(truth, answers, multi_class="ovr"))
+        val = one.val[[f"p_{code}" for code in CODES]].to_numpy()
+        bad = MALIGNANT[one.val["dx"].map(INDEX)]
+        scores = np.sort(val[:, MALIGNANT].sum(1)[bad])
+        threshold = scores[-int(np.ceil(0.9 * len(scores)))]
+        caught = answers[:, MALIGNANT].sum(1)[MALIGNANT[truth]] >= threshold
+        assert row["sensitivity"] == pytest.approx(caught.mean())
+
+
+def test_models_that_cannot_be_told_apart_share_a_rank_and_a_pair_is_told_in_words(compare):
+    twin = make_evaluation("Twin", skill=2.5, seed=8)
+    app = compare(*TWO, twin, show="Pair", pair_a="Alpha", pair_b="Beta", pair_metric="accuracy")
+    assert re.search(r"Alpha is better\*\* in accuracy on these 70 lesions, by 0\.\d+", said(app, "info"))
+    app = compare(show="Pair", pair_a="Alpha", pair_b="Twin", pair_metric="accuracy")
+    assert "No difference could be shown" in said(app, "info")
+
+
+def test_only_histology_counts_when_it_is_asked_for(compare):
+    app = compare(*TWO, histology="true")
+    histology = int((TWO[0].table["dx_type"] == "histo").sum())
+    assert f"{histology} pictures of" in said(app, "caption")
+
+
+def test_a_model_of_another_split_is_left_out_by_name_and_one_without_val_has_no_threshold(compare):
+    app = compare(
+        *TWO, make_evaluation("Gamma", split_hash="ffff"), make_evaluation("Delta", val=None, seed=9)
+    )
+    assert "Gamma is left out" in said(app, "warning").replace("**", "")
+    assert "Delta has no validation answers" in said(app, "caption")
+    row = frame_with(app, "model").set_index("model").loc["Delta"]
+    assert pd.isna(row["specificity"])
+    assert not pd.isna(row["balanced accuracy"])
+
+
+def test_the_weights_of_a_model_that_is_not_here_are_said_to_be_away(compare):
+    app = compare(*TWO)
+    assert set(frame_with(app, "model")["weights"]) == {"not here"}
+    assert "not on this machine" in said(compare(show="Facts"), "caption")
+
+
+def test_a_broken_evaluation_is_refused_by_name_and_the_others_stay(compare, tmp_path):
+    TWO[0].save(tmp_path / "runs" / "broken" / "evaluation")
+    (tmp_path / "runs" / "broken" / "evaluation" / "predictions.parquet").write_bytes(b"x")
+    app = compare(TWO[1])
+    assert "broken/evaluation/predictions.parquet" in said(app, "error")
+    assert list(frame_with(app, "model")["model"]) == ["Beta"]
+
+
+def test_without_any_evaluation_the_page_says_what_to_do(compare):
+    app = compare()
+    assert not app.exception
+    assert "No evaluation is here" in said(app, "info")
+
+
+def test_one_picture_and_a_class_that_nobody_has_show_no_number_and_no_crash(compare):
+    one = make_table().iloc[:1]
+    for view in VIEWS:
+        app = compare(make_evaluation("One", table=one), show=view)
+        assert not app.exception, view
+
+
+def test_an_operating_point_stands_in_the_address_and_rubbish_there_is_ignored(compare):
+    app = compare(*TWO, show="Operating point", point="cost:7")
+    assert "a missed malignancy costing 7 false alarms" in said(app, "markdown")
+    app.selectbox(key="compare_rule").set_value("specificity").run()
+    assert app.query_params["point"] == ["specificity:0.8"] or app.query_params["point"] == "specificity:0.8"
+    app = compare(show="Operating point", point="cost:<script>")
+    assert "at least 95" in said(app, "markdown")
+
+
+def test_an_ensemble_has_its_row_at_once(compare):
+    app = compare(*TWO)
+    app.multiselect(key="compare_members").set_value(["Alpha", "Beta"]).run()
+    app.button(key="compare_add_ensemble").click().run()
+    assert not app.exception
+    table = frame_with(app, "balanced accuracy").set_index("model")
+    mean = (TWO[0].probabilities + TWO[1].probabilities) / 2
+    expected = judge.balanced_accuracy_score(TWO[0].truth, mean.argmax(1))
+    assert table.loc["Mean of Alpha, Beta", "balanced accuracy"] == pytest.approx(expected)
+
+
+def test_a_file_that_is_no_evaluation_is_refused_by_name_and_a_whole_one_is_compared(compare, tmp_path):
+    rival = make_evaluation("Rival", skill=1.5, seed=11)
+    rival.save(tmp_path / "rival")
+    app = compare(*TWO, show=BRING)
+    metrics = (tmp_path / "rival" / "metrics.json").read_bytes()
+    files = [("metrics.json", metrics, "application/json")]
+    app.file_uploader(key="compare_files").upload(*files[0]).run()
+    next(
+        one for one in app.button if one.label == "Compare it" and "artifact" in str(one.form_id)
+    ).click().run()
+    assert "predictions.parquet lacking" in said(app, "error")
+    assert json.loads(metrics)["name"] == "Rival"
+
+
+def test_a_rivals_predictions_stand_beside_ours_without_a_truth_of_their_own(compare, tmp_path):
+    rival = make_table(skill=1.5, seed=11)
+    write_isic_csv(tmp_path / "rival.csv", rival["image_id"].tolist(), probabilities_of(rival))
+    content = (tmp_path / "rival.csv").read_bytes()
+    app = compare(*TWO, show=BRING)
+    app.file_uploader(key="compare_predictions").upload("rival.csv", content, "text/csv").run()
+    next(one for one in app.button if "isic" in str(one.form_id)).click().run()
+    assert not app.error
+    assert "rival is here: 140 pictures" in said(app, "success")
+    app.multiselect(key="models").set_value(["Alpha", "rival"]).run()
+    app.segmented_control(key="show").set_value("Table").run()
+    table = frame_with(app, "balanced accuracy").set_index("model")
+    expected = judge.balanced_accuracy_score(truth_of(rival), probabilities_of(rival).argmax(1))
+    assert table.loc["rival", "balanced accuracy"] == pytest.approx(expected)
+
+
+def test_the_predict_page_decides_by_the_point_of_the_address(open_page):
+    plain, strict = (
+        open_page("Predict", reader="clinician"),
+        open_page("Predict", reader="clinician", point="specificity:0.95"),
+    )
+    assert not strict.exception
+    assert "at least 95% of benign pictures left alone" in said(strict, "caption")
+    assert "benign pictures left alone" not in said(plain, "caption")
+
+
+def test_the_predict_page_says_so_when_the_point_cannot_be_had(open_page, monkeypatch, tmp_path):
+    monkeypatch.setattr("core.evaluate.gathering.EVALUATIONS_FOLDER", tmp_path)
+    app = open_page("Predict", point="cost:5")
+    assert not app.exception
+    assert "is not used: No evaluation of bundled:lesionlens-lite0" in said(app, "caption")
+
+
+def robustness_of(name: str, *, skill: float) -> pd.DataFrame:
+    """Return rows of a few conditions, as the command writes them."""
+    found = []
+    shown = [
+        CLEAN,
+        *(Condition("corruption", "hair", severity) for severity in (1, 2, 3, 4, 5)),
+        *(Condition("corruption", "hair", severity, "hair_removal") for severity in (1, 5)),
+        Condition("shortcut", "lesion_blanked", 0),
+    ]
+    for condition in shown:
+        table = make_table(skill=skill - 0.3 * condition.severity)
+        answers = truth_of(table), probabilities_of(table), table["lesion_id"]
+        found.append(rows_of(name, condition, *answers, resamples=9))
+    return pd.concat(found)
+
+
+def test_poor_pictures_are_shown_for_those_that_were_measured_and_the_others_are_named(compare, tmp_path):
+    (tmp_path / "runs" / "run0").mkdir(parents=True)
+    rows = robustness_of("Alpha", skill=2.5)
+    rows.to_csv(tmp_path / "runs" / "run0" / "robustness.csv", index=False)
+    app = compare(*TWO, show="Poor pictures", poor_by="Hair", poor_metric="accuracy")
+    assert not app.exception
+    assert "Not measured: Beta" in said(app, "caption")
+    assert f"n = {TWO[0].n_images} pictures" in said(app, "caption")
+    worst = frame_with(app, "Alpha")
+    measured = rows[(rows["metric"] == "accuracy") & (rows["remedy"] == "")].set_index(
+        ["condition", "severity"]
+    )
+    assert worst.loc["Hair", "Alpha"] == pytest.approx(measured.loc[("hair", 5), "value"])
+    assert len(app.get("plotly_chart")) == 2
+
+
+def test_a_table_of_poor_pictures_that_is_none_is_named(compare, tmp_path):
+    (tmp_path / "runs" / "run0").mkdir(parents=True)
+    (tmp_path / "runs" / "run0" / "robustness.csv").write_text("model,kind\n")
+    assert "robustness.csv lacks the columns" in said(compare(*TWO, show="Poor pictures"), "error")
