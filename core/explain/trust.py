@@ -221,8 +221,7 @@ def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
     if np.ptp(first) == 0 or np.ptp(second) == 0:
         return float("nan")
     ranks = [np.argsort(np.argsort(one, axis=None)).astype(np.float64) for one in (first, second)]
-    together: np.ndarray = np.corrcoef(np.stack(ranks))
-    return float(together[0, 1])
+    return float(np.corrcoef(ranks[0], ranks[1]).item(1))
 
 
 def _logits(checkpoint: Checkpoint, pictures: Sequence[np.ndarray], index: int) -> np.ndarray:
