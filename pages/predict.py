@@ -8,8 +8,8 @@ from pages.ui.predict import around, commit, many, papers, reasons, whatif
 
 reader = frame.page("Predict")
 
+source = inputs.choose_source()
 with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-    source = inputs.choose_source()
     facts = inputs.ask_facts()
 
 if source == inputs.SEVERAL:

@@ -217,7 +217,7 @@ def judge(
         if not reasons and strange > limits.together:
             reasons.append(
                 "The picture is not like the dermoscopic pictures this model learned from: what the network "
-                "sees and the colours together are odder than in 96 of 100 of them. Plain photographs are."
+                "sees and the colours together are odder than in 96 of 100 of them, as in plain photographs."
             )
     return Verdict(tuple(reasons), distance)
 

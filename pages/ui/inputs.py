@@ -94,10 +94,10 @@ def ask_facts() -> Facts:
         placeholder=UNKNOWN,
         key="patient_age",
         bind="query-params",
-        width=130,
+        width=150,
     )
-    sex = st.selectbox("Sex", [UNKNOWN, *SEXES], key="patient_sex", bind="query-params", width=115)
-    site = st.selectbox("Site", [UNKNOWN, *SITES], key="patient_site", bind="query-params", width=145)
+    sex = st.selectbox("Sex", [UNKNOWN, *SEXES], key="patient_sex", bind="query-params", width=120)
+    site = st.selectbox("Site", [UNKNOWN, *SITES], key="patient_site", bind="query-params", width=155)
     return Facts(
         age_years=None if age is None else float(age),
         sex=sex if sex in SEXES else None,
