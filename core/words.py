@@ -8,9 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from core.data.facts import FACTS, Facts
 from core.evaluate.intervals import Interval
-from core.labels import BY_CODE
+from core.labels import BY_CODE, CODES
 from core.predict.calibration import OperatingPoint
+from core.predict.heldout import PredictionSets, ScoreRange
+from core.predict.picture_quality import Concern
+from core.predict.prevalence import Place
+from core.predict.sightings import Sighting
 
 DISCLAIMER: Final = (
     "Not a medical device. What a research model computes from one picture is no diagnosis and no substitute "
@@ -270,6 +275,109 @@ def conflict(top_code: str, above: bool | None) -> str | None:
             "probability stays below the threshold. Treat it as a warning."
         )
     return None
+
+
+def prediction_set(codes: Sequence[str] | None, sets: PredictionSets | None, reader: Reader) -> str:
+    """Say which diagnoses the answer holds, and what that promises."""
+    if codes is None or sets is None:
+        return "Prediction set: not fitted for this checkpoint."
+    names = ", ".join(BY_CODE[code].name for code in codes)
+    promised = f"{100 * sets.coverage:.0f}{NBSP}%"
+    if len(codes) == len(CODES):
+        named = "**All seven stay possible**"
+    elif codes:
+        named = f"**{names}**" + (" stays possible" if len(codes) == 1 else " stay possible")
+    else:
+        named = "**None of the seven fits well**"
+    first = {
+        "patient": f"{named}: of each kind of lesion, about {promised} kept their true name in such a list.",
+        "clinician": f"{named}: a prediction set; it holds the true diagnosis of {promised} of each kind.",
+        "ML": f"{named}: class-conditional split conformal set, promised coverage {promised} per class.",
+    }[reader.name]
+    always = [BY_CODE[code].name for code in sets.always()]
+    never = f" Never left out, for want of lesions: {', '.join(always)}." if always else ""
+    return (
+        f"{first} Fitted on {sum(sets.n_lesions)} HAM10000 validation lesions with their facts on record; "
+        f"elsewhere the promise does not hold.{never}"
+    )
+
+
+def natural_frequency(like: ScoreRange | None) -> str:
+    """Say how many lesions with a like score were malignant, from validation lesions."""
+    if like is None:
+        return "How often a score like this was right: not fitted for this checkpoint."
+    where = f"{100 * like.low:.0f} to {100 * like.high:.0f}{NBSP}%"
+    if not like.enough:
+        return (
+            f"How often a score like this ({where}) was right: too few to tell, {like.n_lesions} validation "
+            "lesions had one."
+        )
+    low, high = (round(100 * bound) for bound in like.interval)
+    share = round(100 * like.n_malignant / like.n_lesions)
+    return (
+        f"Of 100 lesions with a score like this ({where}), **{share} were malignant** (95{NBSP}%: {low} to "
+        f"{high}, n = {like.n_lesions} validation lesions)."
+    )
+
+
+def elsewhere(probability: float, place: Place, share: float, reader: Reader) -> str:
+    """Say what a score means where malignancy is as common as assumed. probability: already moved there."""
+    said = {
+        "patient": f"If {share:.1%} of the spots looked at are malignant",
+        "clinician": f"At a pre-test probability of {share:.1%}",
+        "ML": f"With a malignant prior of {share:.1%}",
+    }[reader.name].replace("%", f"{NBSP}%")
+    return (
+        f"{said}, the same score means a malignancy probability of **{percent(probability)}**. The decision "
+        f"stays as it is. Share of malignant lesions: {place.source}."
+    )
+
+
+def quality(concerns: Sequence[Concern]) -> list[str]:
+    """Say what is odd about a picture, each with advice."""
+    return [f"**The picture is {one.finding}.** {one.advice} ({one.evidence})" for one in concerns]
+
+
+_PARTS: Final = {
+    "train": "The checkpoint has **learned from this very picture**: its answer shows memory, not skill.",
+    "val": "It was among the validation pictures, by which the checkpoint was chosen and its thresholds set: "
+    "the answer flatters it a little.",
+    "test": "It was kept back for testing: the checkpoint has never learned from this lesion.",
+}
+_HOW: Final = {
+    "file": "This very file is {0} of the local dataset.",
+    "pixels": "Another file with the same pixels is {0} of the local dataset.",
+    "name": "By its name this is {0} of the local dataset, but the pixels are not the same.",
+}
+
+
+def sighting(found: Sighting | None) -> str:
+    """Say whether the checkpoint has met a picture before, as far as the local dataset tells."""
+    if found is None:
+        return (
+            "Not found in the local dataset, by file or by pixels. A changed copy of a picture is not found."
+        )
+    known = _PARTS.get(
+        found.part or "", "Whether the checkpoint learned from it is not known: its split is of other data."
+    )
+    siblings = f" The dataset has {found.siblings} more of this lesion." if found.siblings else ""
+    return f"{_HOW[found.how].format(found.image_id)} {known}{siblings}"
+
+
+def not_used(facts: Facts, *, uses_facts: bool) -> list[str]:
+    """Say what the answer does not rest on."""
+    given = {"age": facts.age_years, "sex": facts.sex, "site": facts.site}
+    said = []
+    if not uses_facts:
+        if any(value is not None for value in given.values()):
+            said.append("Age, sex and site: this checkpoint has no use for them.")
+    elif missing := [name for name in FACTS if given[name] is None]:
+        said.append(f"Not given, so without any weight: {', '.join(missing)}.")
+    said += [
+        "How common cancer is where you are; the choice of place says what the same score means elsewhere.",
+        "History, growth, itching, touch, other moles, and every part of the skin outside the picture.",
+    ]
+    return said
 
 
 def refusal(reasons: Sequence[str], reader: Reader) -> Statement:

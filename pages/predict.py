@@ -4,12 +4,21 @@ import streamlit as st
 
 from core import words
 from pages.ui import answers, checkpoints, details, frame, inputs, points
+from pages.ui.predict import around, commit, many, papers, reasons, whatif
 
 reader = frame.page("Predict")
 
+source = inputs.choose_source()
 with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-    source = inputs.choose_source()
     facts = inputs.ask_facts()
+
+if source == inputs.SEVERAL:
+    chosen = checkpoints.choose()
+    checkpoint = None if chosen is None else checkpoints.load(chosen)
+    if checkpoint is not None:
+        many.draw(checkpoint, facts, reader)
+    st.caption(words.SEE_A_DOCTOR)
+    st.stop()
 
 asking, answering = st.columns([2, 3], gap="large")
 with asking:
@@ -27,13 +36,24 @@ with answering:
     if checkpoint is None:
         st.stop()
     details.draw_lacks(checkpoint)
+    if not commit.ready(asked, reader):
+        st.stop()
     prediction = points.at_address(checkpoints.ask(checkpoint, asked, facts))
+    commit.draw_tally(asked, prediction)
     if not prediction.unknown.known:
         answers.draw_refusal(prediction, reader)
     else:
         answers.draw_answer(prediction, reader)
 
+with asking:
+    around.draw_picture_notes(checkpoint, prediction, asked)
+
 if prediction.unknown.known:
-    answers.draw_reasons(prediction, reader)
+    looked = checkpoints.look(checkpoint, asked)
+    question = whatif.Question(checkpoint, asked, looked, prediction, reader)
+    reasons.draw(question, answers.draw_reasons(prediction, reader))
+    whatif.draw(question)
+    around.draw_similar(checkpoint, asked, looked.features)
+papers.draw(checkpoint, prediction, reader)
 details.draw(checkpoint, prediction, reader)
 st.caption(words.SEE_A_DOCTOR)

@@ -132,6 +132,26 @@ def finish(
 
 
 @app.command()
+def calibrate(checkpoint: CheckpointOption, data: DataOption = None) -> None:
+    """Give a checkpoint folder what older ones lack: prediction sets, natural frequencies, input limits.
+
+    All are fitted on the val part of its own split and written into its lesionlens.json; weights and
+    thresholds stay as they are.
+    """
+    from core.data.readers import read_dataset
+    from core.data.splits import Split
+    from train.finish import calibrate as calibrate_checkpoint
+
+    loaded = _load(checkpoint)
+    metadata = read_dataset(data_dir(data))
+    split = Split.of(metadata, seed=int(loaded.manifest.recipe.get("seed", 0)))
+    fitted = calibrate_checkpoint(loaded, metadata, split, progress=_display().counting)
+    if _is_first() and fitted.held_out is not None:
+        lesions = sum(fitted.held_out.sets.n_lesions)
+        typer.echo(f"Fitted on {lesions} val lesions, written to {loaded.folder}")
+
+
+@app.command()
 def evaluate(
     checkpoint: CheckpointOption,
     data: DataOption = None,
@@ -199,6 +219,27 @@ def score(
         typer.echo(f"skipped {name}: {reason}", err=True)
     if scored.unreadable:
         raise typer.Exit(3)
+
+
+@app.command()
+def serve(
+    checkpoint: CheckpointOption,
+    host: Annotated[str, typer.Option(help="The address to listen at; 0.0.0.0 is every one.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8502,
+) -> None:
+    """Answer pictures over HTTP as JSON, until it is interrupted. No accounts and no encryption."""
+    from core.predict.serving import make_server
+    from core.settings import settings
+
+    limit = settings().max_upload_mb * 2**20
+    server = make_server(_load(checkpoint), host=host, port=port, max_bytes=limit)
+    typer.echo(f"POST a picture to http://{host}:{server.server_port}/predict; Ctrl-C ends it.")
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        typer.echo("Ended.")
+    finally:
+        server.server_close()
 
 
 @app.command()

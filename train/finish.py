@@ -1,7 +1,8 @@
 """From a trained run to a checkpoint: choose on val, measure on test, write the folder.
 
-Three things are fitted, all on val: the temperature, the operating points, and the power of the balanced
-prior. Test pictures are only counted. Under torchrun all processes share the pictures, and the first writes.
+Fitted on val, all of it: the temperature, the operating points, the power of the balanced prior, the limits
+of known input, prediction sets and natural frequencies. Test pictures are only counted. Under torchrun all
+processes share the pictures, and the first writes.
 """
 
 from collections.abc import Callable
@@ -11,19 +12,30 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
+import torch
 
 from core.data.facts import encode_metadata
+from core.data.pictures import read_picture
 from core.data.readers import read_dataset
 from core.data.splits import Split
 from core.data.synthetic import draw_lesion
+from core.errors import EvaluationError
 from core.evaluate.artifact import Evaluation
 from core.labels import CODES
 from core.models.card import model_card
 from core.models.catalog import CHECKPOINTS_FOLDER
-from core.models.checkpoint import Checkpoint, Manifest, load_checkpoint, save_checkpoint
+from core.models.checkpoint import (
+    Checkpoint,
+    Manifest,
+    load_checkpoint,
+    read_manifest,
+    save_checkpoint,
+    write_manifest,
+)
 from core.models.network import AdditiveNetwork, build_network
 from core.predict.calibration import choose_prior_power, fit_operating_points, fit_temperature, softmax
-from core.predict.unknown import FeatureStatistics
+from core.predict.heldout import fit_held_out
+from core.predict.unknown import FeatureStatistics, InputLimits, colours_of
 from core.runs.folder import RunFolder
 from train.evaluate import evaluate_checkpoint
 from train.fit import Plan, truth_of
@@ -85,6 +97,7 @@ def finish_run(
     on_train = _predict(raw, train, progress("feature statistics"))
     manifest = choose_on_val(manifest, on_val.logits, on_val.truth)
     statistics = FeatureStatistics.fit(on_train.features, on_val.features)
+    manifest = _fit_on_val(manifest, raw, statistics, on_val, progress)
     golden = _golden(manifest, seed=plan.recipe.seed)
 
     def save(measured: Manifest) -> Checkpoint:
@@ -145,6 +158,57 @@ def choose_on_val(manifest: Manifest, logits: np.ndarray, truth: np.ndarray) -> 
     )
 
 
+def calibrate(
+    checkpoint: Checkpoint, metadata: pd.DataFrame, split: Split, *, progress: Progress
+) -> Manifest:
+    """Fit prediction sets, natural frequencies and input limits for a checkpoint that lacks them; write them.
+
+    Weights, temperature and thresholds stay as they are.
+
+    Raises:
+        EvaluationError: the split is not the one that the checkpoint was trained with.
+    """
+    if split.hash != checkpoint.manifest.split_hash:
+        raise EvaluationError(
+            f"This dataset does not divide as checkpoint {checkpoint.manifest.name} was trained: its val "
+            "pictures may be training pictures. Give --data the dataset it was trained on."
+        )
+    on_val = _predict(checkpoint, _part(metadata, split, "val"), progress("val"))
+    statistics = checkpoint.statistics
+    if statistics is None:
+        raise EvaluationError(
+            f"Checkpoint {checkpoint.manifest.name} has no feature statistics; make it again with `finish`."
+        )
+    fitted = _fit_on_val(checkpoint.manifest, checkpoint, statistics, on_val, progress)
+    if processes().is_main_process:
+        stored = read_manifest(checkpoint.folder)
+        write_manifest(checkpoint.folder, replace(stored, held_out=fitted.held_out, limits=fitted.limits))
+    return fitted
+
+
+def _fit_on_val(
+    manifest: Manifest,
+    checkpoint: Checkpoint,
+    statistics: FeatureStatistics,
+    on_val: "_Known",
+    progress: Progress,
+) -> Manifest:
+    """Return the manifest with prediction sets, natural frequencies and input limits."""
+    colours, tell = [], progress("colours")
+    for done, path in enumerate(on_val.paths, 1):
+        seen = manifest.preprocessing.fit(read_picture(path, name=path.name).pixels)
+        colours.append(colours_of(seen))
+        tell(done, len(on_val.paths))
+    pooled = torch.from_numpy(on_val.features).to(next(checkpoint.network.parameters()).device)
+    with torch.no_grad():
+        alone = checkpoint.network.from_features(pooled).float().cpu().numpy()
+    return replace(
+        manifest,
+        held_out=fit_held_out(softmax(on_val.logits, manifest.temperature), on_val.truth, on_val.lesion_ids),
+        limits=InputLimits.fit(alone, np.array(colours), statistics.distance(on_val.features)),
+    )
+
+
 def _part(metadata: pd.DataFrame, split: Split, name: str) -> pd.DataFrame:
     chosen = (split.of_images(metadata["image_id"]) == name) & metadata["image_path"].notna()
     return metadata[chosen].reset_index(drop=True)
@@ -157,6 +221,8 @@ class _Known:
     logits: np.ndarray
     features: np.ndarray
     truth: np.ndarray
+    lesion_ids: np.ndarray
+    paths: tuple[Path, ...]
 
 
 def _predict(checkpoint: Checkpoint, part: pd.DataFrame, progress: Callable[[int, int], None]) -> _Known:
@@ -164,7 +230,13 @@ def _predict(checkpoint: Checkpoint, part: pd.DataFrame, progress: Callable[[int
     paths = [Path(path) for path in part["image_path"]]
     predicted = predict_pictures(checkpoint, paths, encode_metadata(part), progress=progress)
     readable = [position for position in range(len(part)) if position not in predicted.unreadable]
-    return _Known(predicted.logits[readable], predicted.features[readable], truth_of(part)[readable])
+    return _Known(
+        predicted.logits[readable],
+        predicted.features[readable],
+        truth_of(part)[readable],
+        part["lesion_id"].to_numpy()[readable],
+        tuple(paths[position] for position in readable),
+    )
 
 
 def _golden(manifest: Manifest, *, seed: int) -> np.ndarray:

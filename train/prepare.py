@@ -1,9 +1,11 @@
 """Preparing data: `python -m train prepare --help`. Commands read dataset folders and write new ones."""
 
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 import typer
 
 from core.errors import DataError, MetadataError
@@ -194,6 +196,30 @@ def counts(
     counted = count_facts(table)
     write_counts(counted, out)
     typer.echo(f"{len(table):,} images in {len(counted):,} rows of counts: {out}")
+
+
+@app.command()
+def measures(
+    out: Annotated[Path, typer.Option("--out", help="The CSV to write.")],
+    data: DataOption = None,
+    every: Annotated[int, typer.Option(min=1, help="Only every n-th picture.")] = 4,
+) -> None:
+    """Write the percentiles of a dataset's picture measures: the Predict page holds pictures against them."""
+    from core.data.pictures import read_picture
+    from core.data.readers import read_dataset
+    from core.predict.picture_quality import tabulate
+
+    table = read_dataset(data_dir(data))
+    paths = [Path(path) for path in table["image_path"].dropna().iloc[::every]]
+    counting = TerminalDisplay().counting("pictures")
+
+    def pictures() -> Iterator[np.ndarray]:
+        for done, path in enumerate(paths, 1):
+            yield read_picture(path, name=path.name).pixels
+            counting(done, len(paths))
+
+    tabulate(pictures()).to_csv(out)
+    typer.echo(f"Percentiles of {len(paths):,} pictures: {out}")
 
 
 @app.command("report")

@@ -28,7 +28,8 @@ class Likenesses:
     def __init__(self, features: Features) -> None:
         self._features = features
         values = np.array(features.values, dtype=np.float32)
-        values -= np.nanmean(values, axis=0, dtype=np.float64).astype(np.float32)
+        self._centre = np.nanmean(values, axis=0, dtype=np.float64).astype(np.float32)
+        values -= self._centre
         lengths = np.linalg.norm(values, axis=1, keepdims=True)
         values /= np.maximum(lengths, 1e-12)
         self._directions = values
@@ -43,7 +44,19 @@ class Likenesses:
         if row is None:
             why = self._features.unreadable.get(image_id, "it was not among the pictures looked at")
             raise DataError(f"{image_id} cannot be compared with others: {why}.")
-        alike = self._directions @ self._directions[row]
+        return self._to_direction(self._directions[row])
+
+    def like(self, features: np.ndarray, lesions: pd.Series, count: int) -> tuple[Neighbour, ...]:
+        """Return the lesions most like a picture from elsewhere, best first; see `neighbours`.
+
+        features: of the picture, by the same network, (K,).
+        """
+        direction = np.asarray(features, dtype=np.float32) - self._centre
+        direction /= max(float(np.linalg.norm(direction)), 1e-12)
+        return _best(self._to_direction(direction), lesions, count)
+
+    def _to_direction(self, direction: np.ndarray) -> pd.Series:
+        alike = self._directions @ direction
         return pd.Series(np.clip(alike, -1, 1), index=pd.Index(self._features.image_ids), name="likeness")
 
     def neighbours(self, image_id: str, lesions: pd.Series, count: int) -> tuple[Neighbour, ...]:
@@ -53,12 +66,18 @@ class Likenesses:
 
         Photos of one lesion are alike because they show the same: only the best of each lesion counts.
         """
-        alike = self.to(image_id).dropna().sort_values(ascending=False, kind="stable")
-        lesion_of = lesions.reindex(alike.index)
-        eligible = lesion_of.notna() & (lesion_of != lesions.get(image_id))
-        best = lesion_of[eligible].drop_duplicates().head(count)
-        likeness = alike.reindex(best.index)
-        return tuple(
-            Neighbour(str(name), str(lesion), float(cosine))
-            for name, lesion, cosine in zip(best.index, best, likeness, strict=True)
-        )
+        return _best(self.to(image_id), lesions, count, but=lesions.get(image_id))
+
+
+def _best(
+    alike: pd.Series, lesions: pd.Series, count: int, *, but: str | None = None
+) -> tuple[Neighbour, ...]:
+    alike = alike.dropna().sort_values(ascending=False, kind="stable")
+    lesion_of = lesions.reindex(alike.index)
+    eligible = lesion_of.notna() & (lesion_of != but)
+    best = lesion_of[eligible].drop_duplicates().head(count)
+    likeness = alike.reindex(best.index)
+    return tuple(
+        Neighbour(str(name), str(lesion), float(cosine))
+        for name, lesion, cosine in zip(best.index, best, likeness, strict=True)
+    )

@@ -1,8 +1,9 @@
 """Class activation maps by other people's methods, to hold against our evidence maps.
 
-The methods are those of pytorch-grad-cam. Add one by adding an entry to METHODS: it fits when it needs no
-more than the activations at one place of the network and the gradients there, in one pass. Left out are those
-that need hundreds of passes (Score-CAM, Ablation-CAM) or every layer (FullGrad).
+The methods are those of pytorch-grad-cam. Add one by adding an entry to METHODS. Most need the activations at
+one place of the network and the gradients there, in one pass; Score-CAM needs a pass for each channel. Left
+out are FullGrad, which needs every layer, and Ablation-CAM: at the last layer before the pooling of a linear
+head, taking a channel away costs the logit just what Grad-CAM's weight says, after hundreds of passes.
 
 These maps have no unit: each is cut at zero and stretched to [0, 1] by itself, so two of them cannot be
 compared in strength. Evidence maps can.
@@ -20,6 +21,8 @@ from torch import Tensor, nn
 
 from core.models.checkpoint import Checkpoint
 from core.models.evidence import CUTS, Cut
+
+_COMPARED: Final = 3
 
 
 class _SignedEigenCAM(library.EigenCAM):
@@ -43,12 +46,25 @@ class Method:
     """One way to make an activation map.
 
     of_class: whether the map depends on the class; if not, it shows what the network found striking.
+    target: from a class index to what is explained of the logits.
+    slow: whether it needs a pass for each channel instead of one.
+    fits: whether it fits a network, by its kind of evidence (`core.models.evidence.SOURCES`).
     """
 
     title: str
     about: str
     make: Callable[..., library.base_cam.BaseCAM]
     of_class: bool = True
+    target: Callable[[int], Callable[[Tensor], Tensor]] = library.utils.model_targets.ClassifierOutputTarget
+    slow: bool = False
+    fits: Callable[[str], bool] = lambda _kind: True
+
+
+def _finer(index: int, logits: Tensor) -> Tensor:
+    """Return the logit of a class against the three with the nearest logits, weighted by probability."""
+    near = (logits.detach() - logits.detach()[index]).abs().argsort()
+    others = [int(one) for one in near if int(one) != index][:_COMPARED]
+    return library.utils.model_targets.FinerWeightedTarget(index, others, 1)(logits)
 
 
 METHODS: Final[dict[str, Method]] = {
@@ -75,6 +91,20 @@ METHODS: Final[dict[str, Method]] = {
         "LayerCAM",
         "Positive gradients times activation, place by place (Jiang et al., 2021).",
         library.LayerCAM,
+    ),
+    "finer-cam": Method(
+        "FinerCAM",
+        "Grad-CAM of the class's logit minus the three next likely ones': what tells it from them (Zhang et "
+        "al., 2025).",
+        library.GradCAM,
+        target=lambda index: partial(_finer, index),
+    ),
+    "score-cam": Method(
+        "Score-CAM",
+        "Channels weighted by the logit of the picture masked with them, no gradients (Wang et al., 2020).",
+        library.ScoreCAM,
+        slow=True,
+        fits=lambda kind: kind != "tokens",
     ),
     "eigencam": Method(
         "Eigen-CAM",
@@ -131,10 +161,20 @@ def cam(checkpoint: Checkpoint, seen: np.ndarray, class_index: int, method: str)
     )
     try:
         with checkpoint.lock, torch.enable_grad():
-            found = maker(
-                input_tensor=pixels, targets=[library.utils.model_targets.ClassifierOutputTarget(class_index)]
-            )
+            found = maker(input_tensor=pixels, targets=[METHODS[method].target(class_index)])
     finally:
         # Not by the library's own `with`: it swallows IndexErrors.
         maker.activations_and_grads.release()
     return np.asarray(found[0], dtype=np.float32)
+
+
+def methods_for(checkpoint: Checkpoint) -> dict[str, Method]:
+    """Return the methods that fit a checkpoint's network."""
+    kind = checkpoint.network.spec.evidence
+    return {name: method for name, method in METHODS.items() if method.fits(kind)}
+
+
+def expected_s(checkpoint: Checkpoint, method: str, *, look_ms: float) -> float:
+    """Return about how many seconds a method takes, by the time of one look at the picture."""
+    passes = checkpoint.network.backbone.num_features if METHODS[method].slow else 2
+    return float(passes * look_ms / 1000)

@@ -36,7 +36,8 @@ from core.models.kept import WEIGHTS_FILE
 from core.models.network import AdditiveNetwork, build_network
 from core.models.registry import MODELS
 from core.predict.calibration import OperatingPoint
-from core.predict.unknown import FeatureStatistics
+from core.predict.heldout import HeldOut
+from core.predict.unknown import FeatureStatistics, InputLimits
 
 FORMAT: Final = 1
 EXTRAS_FILE: Final = "lesionlens.safetensors"
@@ -58,6 +59,8 @@ class Manifest:
     balanced_power: power of the class frequencies that a balanced prior divides by, chosen on val.
     metrics: of the test split, each {"value", "low", "high", "n_images", "n_lesions"}.
     training: what it took: epochs, images, seconds, commit, weights it started from.
+    held_out: prediction sets and natural frequencies, fitted on val; None in checkpoints older than them.
+    limits: what val pictures' logits and colours keep to; None in checkpoints older than them.
     files: SHA-256 of each weight file.
     """
 
@@ -79,6 +82,8 @@ class Manifest:
     training: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, dict[str, float | int | None]] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
+    held_out: HeldOut | None = None
+    limits: InputLimits | None = None
     format: int = FORMAT
 
     def operating_point(self, name: str) -> OperatingPoint | None:
@@ -177,12 +182,17 @@ def save_checkpoint(
         golden_logits=tuple(float(value) for value in logits),
         files={name: sha256(folder / name) for name in (WEIGHTS_FILE, EXTRAS_FILE)},
     )
+    write_manifest(folder, whole)
+    return whole
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Put a manifest into a checkpoint folder in one step; the weights stay as they are."""
     temporary = folder / f"{MANIFEST_FILE}.partial"
     temporary.write_text(
-        json.dumps(_MANIFEST.dump_python(whole, mode="json"), indent=1) + "\n", encoding="utf-8"
+        json.dumps(_MANIFEST.dump_python(manifest, mode="json"), indent=1) + "\n", encoding="utf-8"
     )
     temporary.replace(folder / MANIFEST_FILE)
-    return whole
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -9,6 +9,7 @@ import streamlit as st
 
 from core import words
 from core.labels import BY_CODE, CODES, INDEX
+from core.predict.prevalence import DEFAULT_PLACE, PLACES, moved
 from core.words import Reader
 from pages.ui import charts, notices
 
@@ -31,8 +32,11 @@ def draw_answer(prediction: "Prediction", reader: Reader) -> None:
         SECTIONS[name](prediction, reader)
 
 
-def draw_reasons(prediction: "Prediction", reader: Reader) -> None:
-    """Draw why: evidence and sum of the chosen diagnosis side by side, in this reader's order."""
+def draw_reasons(prediction: "Prediction", reader: Reader) -> str:
+    """Draw why: evidence and sum of the chosen diagnosis side by side, in this reader's order.
+
+    Returns the diagnosis' code.
+    """
     code = choose_class(prediction)
     for column, name in zip(st.columns(2, gap="large"), reader.reasons, strict=True):
         with column:
@@ -40,6 +44,7 @@ def draw_reasons(prediction: "Prediction", reader: Reader) -> None:
     if st.toggle("All seven maps, on the same scale", key="all_maps", bind="query-params"):
         _draw_all_maps(prediction)
     _draw_sums(prediction)
+    return code
 
 
 def choose_class(prediction: "Prediction") -> str:
@@ -55,8 +60,7 @@ def choose_class(prediction: "Prediction") -> str:
 
 
 def _draw_risk(prediction: "Prediction", reader: Reader) -> None:
-    point = prediction.operating_point
-    threshold = None if point is None else point.threshold
+    point, threshold = prediction.operating_point, prediction.threshold
     statement = words.risk(prediction.malignancy, threshold, prediction.above_threshold, reader)
     text = f"**{statement.headline}**\n\n{statement.body}"
     if statement.tone == "alert":
@@ -71,8 +75,27 @@ def _draw_risk(prediction: "Prediction", reader: Reader) -> None:
         config=charts.CONFIG,
         alt=statement.body,
     )
+    st.markdown(words.natural_frequency(prediction.like))
+    if prediction.malignant_share is not None:
+        _draw_elsewhere(prediction.malignancy, prediction.malignant_share, reader)
     if point is not None:
         st.caption(words.operating_point(point, prediction.sensitivity, prediction.specificity, reader))
+
+
+def _draw_elsewhere(malignancy: float, trained: float, reader: Reader) -> None:
+    name = st.segmented_control(
+        "Where was the picture taken?",
+        list(PLACES),
+        default=DEFAULT_PLACE,
+        required=True,
+        key="place",
+        bind="query-params",
+        help="How common malignancy is there changes what the score means, not the score.",
+    )
+    place = PLACES[name or DEFAULT_PLACE]
+    share = trained if place.share is None else place.share
+    there = moved(malignancy, share=trained, to=share)
+    st.caption(words.elsewhere(there, place, share, reader))
 
 
 def _draw_probabilities(prediction: "Prediction", reader: Reader) -> None:
@@ -89,6 +112,10 @@ def _draw_probabilities(prediction: "Prediction", reader: Reader) -> None:
         "Not calibrated" if prediction.operating_point is None else "Calibrated on validation pictures"
     )
     st.caption(f"▲ counts as malignant. {calibrated}; the seven sum to 100{words.NBSP}%.")
+    if prediction.prediction_set is None:
+        st.caption(words.prediction_set(None, None, reader))
+    else:
+        st.markdown(words.prediction_set(prediction.prediction_set, prediction.sets, reader))
     with st.expander("The seven as a table", icon=":material/table_rows:"):
         st.table(
             {
@@ -105,6 +132,16 @@ def _draw_evidence(prediction: "Prediction", code: str, reader: Reader) -> None:
     st.caption(reader.evidence_intro)
     chosen = prediction.evidence.maps[INDEX[code]]
     limit = prediction.evidence.scale
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        shown = st.segmented_control(
+            "Shown",
+            list(charts.PAINTS),
+            default=next(iter(charts.PAINTS)),
+            required=True,
+            key="map_shown",
+            bind="query-params",
+        )
+        contour = st.toggle("Outline the strongest part", key="contour", bind="query-params")
     opacity = _ask_opacity()
     if not prediction.evidence.has_positive(INDEX[code]):
         st.info(
@@ -113,7 +150,10 @@ def _draw_evidence(prediction: "Prediction", code: str, reader: Reader) -> None:
         )
     st.plotly_chart(
         charts.evidence(
-            charts.overlay(prediction.seen, chosen, limit=limit, opacity=opacity), chosen, limit=limit
+            charts.PAINTS[shown or next(iter(charts.PAINTS))](prediction.seen, chosen, limit, opacity),
+            chosen,
+            limit=limit,
+            contour=contour,
         ),
         key="evidence",
         config=charts.CONFIG,

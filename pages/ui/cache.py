@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.data.changes import Applied
 from core.data.pictures import Picture, read_picture
 from core.data.readers import read_dataset
 from core.data.synthetic import draw_lesion
@@ -87,3 +88,17 @@ def look(
     from core.predict.predictor import look as look_at
 
     return look_at(_checkpoint, _pixels)
+
+
+@st.cache_resource(ttl=KEEP_PICTURES, max_entries=8, show_spinner="Looking at the variants …")
+def variants(
+    folder: Path,  # noqa: ARG001 -- the key of the cache, with the digest and what is applied
+    digest: str,  # noqa: ARG001
+    _checkpoint: "Checkpoint",
+    _pixels: np.ndarray,
+    applied: tuple[Applied, ...],
+) -> "tuple[Look, ...]":
+    """Return what the network of a checkpoint makes of variants of a picture: one batch."""
+    from core.predict.whatif import look_at_variants
+
+    return look_at_variants(_checkpoint, _pixels, applied)

@@ -1,7 +1,7 @@
 """Every figure of the app, as Plotly figures and overlays. Colours come from theme, words from core."""
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,10 @@ from PIL import Image
 from core.labels import BY_CODE, CODES, INDEX
 from core.words import percent, short_name
 from pages.ui import theme
+
+if TYPE_CHECKING:
+    from core.explain.trust import Curves
+    from core.predict.whatif import Curve
 
 # Charts here are read, not zoomed: dragging must scroll a phone.
 CONFIG: Final = {"displayModeBar": False, "scrollZoom": False, "responsive": True}
@@ -135,19 +139,45 @@ def overlay(seen: np.ndarray, evidence_map: np.ndarray, *, limit: float, opacity
         (width, height), Image.Resampling.BICUBIC
     )
     strength = np.clip(np.asarray(smooth) / limit, -1, 1)
-    scale = np.array([[int(one[i : i + 2], 16) for i in (1, 3, 5)] for one in theme.diverging()])
-    place = (strength + 1) / 2
-    stops = np.linspace(0, 1, len(scale))
-    paint = np.stack([np.interp(place, stops, scale[:, channel]) for channel in range(3)], axis=-1)
+    paint = _paint(strength)
     alpha = (opacity * np.abs(strength) ** 0.6)[..., None]
     painted: np.ndarray = np.round(seen * (1 - alpha) + paint * alpha).astype(np.uint8)
     return painted
 
 
-def evidence(painted: np.ndarray, evidence_map: np.ndarray, *, limit: float) -> go.Figure:
+def raw(seen: np.ndarray, evidence_map: np.ndarray, *, limit: float) -> np.ndarray:
+    """Return the map alone, place by place as the network gives it, in the size of the picture, uint8."""
+    height, width = seen.shape[:2]
+    places = np.repeat(np.repeat(evidence_map, -(-height // len(evidence_map)), axis=0),
+                       -(-width // evidence_map.shape[1]), axis=1)[:height, :width]  # fmt: skip
+    return _paint(np.clip(places / limit, -1, 1))
+
+
+def _paint(strength: np.ndarray) -> np.ndarray:
+    """Return the diverging colours of strengths from -1 to 1, uint8 (..., 3)."""
+    scale = np.array([[int(one[i : i + 2], 16) for i in (1, 3, 5)] for one in theme.diverging()])
+    place, stops = (strength + 1) / 2, np.linspace(0, 1, len(scale))
+    paint = np.stack([np.interp(place, stops, scale[:, channel]) for channel in range(3)], axis=-1)
+    return np.round(paint).astype(np.uint8)
+
+
+PAINTS: Final[dict[str, Callable[[np.ndarray, np.ndarray, float, float], np.ndarray]]] = {
+    "over the picture": lambda seen, found, limit, opacity: overlay(
+        seen, found, limit=limit, opacity=opacity
+    ),
+    "map alone": lambda seen, found, limit, _: raw(seen, found, limit=limit),
+    "picture alone": lambda seen, _found, _limit, _opacity: seen,
+}
+"""How a map is shown: from picture, map, limit and opacity to pixels."""
+
+
+def evidence(
+    painted: np.ndarray, evidence_map: np.ndarray, *, limit: float, contour: bool = False
+) -> go.Figure:
     """Draw a painted picture whose hover reads the evidence, with the scale in logits beside it.
 
-    painted: from `overlay`. evidence_map, limit: as there.
+    painted: from `overlay`. evidence_map, limit: as there. contour: whether to outline where the evidence for
+    the diagnosis is at least half of its strongest.
     """
     height, width = painted.shape[:2]
     rows, columns = evidence_map.shape
@@ -163,6 +193,13 @@ def evidence(painted: np.ndarray, evidence_map: np.ndarray, *, limit: float) -> 
         colorscale=[[0, "rgba(0,0,0,0)"], [1, "rgba(0,0,0,0)"]], showscale=False,
         hovertemplate="evidence here %{z:+.2f} logits<extra></extra>",
     )  # fmt: skip
+    strongest = float(evidence_map.max())
+    if contour and strongest > 0:
+        figure.add_contour(
+            z=evidence_map, x0=width / columns / 2, dx=width / columns, y0=height / rows / 2,
+            dy=height / rows, showscale=False, hoverinfo="skip", line={"color": "black", "width": 3},
+            contours={"coloring": "none", "start": strongest / 2, "end": strongest / 2, "size": 1},
+        )  # fmt: skip
     scale = theme.diverging()
     figure.add_scatter(
         x=[None], y=[None], mode="markers", hoverinfo="skip", showlegend=False,
@@ -244,6 +281,76 @@ def waterfall(terms: Mapping[str, float], code: str) -> go.Figure:
     )  # fmt: skip
     figure.update_layout(height=44 * len(names) + 60)
     return plain(figure, bottom=46)
+
+
+def over_ages(found: "Curve", *, now: float | None) -> go.Figure:
+    """Draw each diagnosis' probability over age; now: the age that is asked about."""
+    colours = theme.diagnosis_colours()
+    figure = go.Figure()
+    for code in CODES:
+        figure.add_scatter(
+            x=found.at, y=found.probabilities[:, INDEX[code]], mode="lines",
+            line={"color": colours[code], "width": 3},
+            name=short_name(code),
+            hovertemplate="%{x} years: %{y:.1%}<extra>" + short_name(code) + "</extra>",
+        )  # fmt: skip
+    if now is not None:
+        figure.add_vline(x=now, line={"color": theme.colour("textColor"), "width": 2, "dash": "dot"})
+    return _shares(figure, title="age in years")
+
+
+def over_sites(found: "Curve", *, now: str | None) -> go.Figure:
+    """Draw the seven probabilities of each site as one stacked bar; now: the site asked about."""
+    colours = theme.diagnosis_colours()
+    names = [f"► {site}" if site == now else site for site in found.at]
+    figure = go.Figure()
+    for code in CODES:
+        figure.add_bar(
+            y=names, x=found.probabilities[:, INDEX[code]], orientation="h", name=short_name(code),
+            marker_color=colours[code],
+            hovertemplate="%{y}: %{x:.1%}<extra>" + short_name(code) + "</extra>",
+        )  # fmt: skip
+    figure.update_layout(barmode="stack", bargap=0.25)
+    figure = _shares(figure, title="")
+    figure.update_yaxes(tickformat=None, range=None, autorange="reversed", ticksuffix=" ")
+    figure.update_xaxes(range=[0, 1], tickformat=".0%")
+    return figure
+
+
+def _shares(figure: go.Figure, *, title: str) -> go.Figure:
+    grid = theme.rgba(theme.colour("borderColor"), 0.6)
+    figure.update_yaxes(range=[0, 1], tickformat=".0%", gridcolor=grid)
+    figure.update_xaxes(title=title, gridcolor=grid)
+    figure = plain(figure, bottom=46)
+    return figure.update_layout(
+        height=430,
+        showlegend=True,
+        legend={"orientation": "h", "y": -0.2, "yanchor": "top", "x": 0, "traceorder": "normal"},
+    )
+
+
+def faithfulness(curves: "Curves") -> go.Figure:
+    """Draw the deletion and the insertion curve of a map, each with its random baseline."""
+    primary, ink = theme.colour("primaryColor"), theme.colour("grayColor")
+    accent = theme.diverging()[-3]
+    figure = go.Figure()
+    for name, values, colour, dash in (
+        ("strongest put back first", curves.insertion, accent, None),
+        ("put back at random", curves.random_insertion, accent, "dot"),
+        ("strongest taken away first", curves.deletion, primary, None),
+        ("taken away at random", curves.random_deletion, primary, "dot"),
+    ):
+        figure.add_scatter(
+            x=curves.shares, y=values, mode="lines", name=name,
+            line={"color": colour, "width": 3, "dash": dash},
+            hovertemplate="%{x:.0%} of the picture: logit %{y:.2f}<extra>" + name + "</extra>",
+        )  # fmt: skip
+    figure.update_xaxes(title="share of the picture", tickformat=".0%", zeroline=False)
+    figure.update_yaxes(title={"text": "logit", "font": {"color": ink}}, zeroline=False)
+    figure = plain(figure, bottom=46)
+    return figure.update_layout(
+        height=340, showlegend=True, legend={"orientation": "h", "y": -0.25, "yanchor": "top", "x": 0}
+    )
 
 
 def signed(value: float) -> str:

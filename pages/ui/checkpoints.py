@@ -19,7 +19,7 @@ from pages.ui.inputs import Asked
 
 if TYPE_CHECKING:
     from core.models.checkpoint import Checkpoint
-    from core.predict.predictor import Prediction
+    from core.predict.predictor import Look, Prediction
 
 
 _TOLD: Final = "checkpoint_told"
@@ -79,8 +79,12 @@ def ask(checkpoint: "Checkpoint", asked: Asked, facts: Facts) -> "Prediction":
     """
     from core.predict.predictor import answer
 
-    looked = cache.look(checkpoint.folder, asked.digest, checkpoint, asked.pixels)
-    return answer(checkpoint, looked, facts)
+    return answer(checkpoint, look(checkpoint, asked), facts)
+
+
+def look(checkpoint: "Checkpoint", asked: Asked) -> "Look":
+    """Return what the network makes of a picture; looked at once."""
+    return cache.look(checkpoint.folder, asked.digest, checkpoint, asked.pixels)
 
 
 def _pick(default: Reference) -> Reference:

@@ -20,6 +20,7 @@ from core.settings import settings
 from pages.ui import cache, notices
 
 UNKNOWN: Final = "unknown"
+SEVERAL: Final = "several"
 SUFFIXES: Final = ("jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif")
 _MAX_SEED: Final = 999
 _OFFERED: Final = "offered_dataset"
@@ -37,6 +38,7 @@ class Asked:
         synthetic: whether a program drew it.
         image_id: which picture of which dataset folder it is; None for one of nobody's.
         folder: that folder.
+        name, size_bytes: of its file; empty for a drawing.
     """
 
     pixels: np.ndarray
@@ -46,6 +48,8 @@ class Asked:
     synthetic: bool = False
     image_id: str | None = None
     folder: Path | None = None
+    name: str = ""
+    size_bytes: int = 0
 
 
 def offer_dataset(folder: Path, *, synthetic: bool) -> None:
@@ -56,15 +60,16 @@ def offer_dataset(folder: Path, *, synthetic: bool) -> None:
     st.session_state[_OFFERED] = (folder, synthetic)
 
 
-def _offered() -> tuple[Path | None, bool]:
+def offered() -> tuple[Path | None, bool]:
+    """Return the dataset folder to pick from, if there is one, and whether its pictures are drawn."""
     return st.session_state.get(_OFFERED, (settings().data_dir, False))
 
 
 def choose_source() -> str:
-    """Ask where the picture shall come from: one of SOURCES."""
+    """Ask where the picture shall come from: one of SOURCES, or SEVERAL."""
     default = next(iter(SOURCES))
     chosen = st.segmented_control(
-        "Picture", list(SOURCES), default=default, required=True, key="picture", bind="query-params"
+        "Picture", [*SOURCES, SEVERAL], default=default, required=True, key="picture", bind="query-params"
     )
     return chosen or default
 
@@ -150,7 +155,7 @@ def _camera() -> Asked | None:
 
 
 def _dataset_image() -> Asked | None:
-    folder, synthetic = _offered()
+    folder, synthetic = offered()
     if folder is None:
         st.info(
             "There is no local dataset. Start the app with `LESIONLENS_DATA=path/to/HAM10000` to pick one.",
@@ -219,7 +224,7 @@ def _received(file: UploadedFile) -> Asked:
 def _read(data: bytes, *, name: str) -> Asked:
     digest = hashlib.sha256(data).hexdigest()
     picture: Picture = cache.picture(digest, data, name)
-    return Asked(picture.pixels, digest, name, picture.notes)
+    return Asked(picture.pixels, digest, name, picture.notes, name=name, size_bytes=len(data))
 
 
 def _read_file(path: Path, *, name: str) -> Asked:

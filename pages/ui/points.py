@@ -23,16 +23,8 @@ def at_address(prediction: "Prediction") -> "Prediction":
 
     Without one it stays as it is; so it does where it cannot be had, and the reason is shown.
     """
-    wish = parse_wish(st.query_params.get(POINT))
-    if wish is None:
-        return prediction
-    try:
-        tested = _tested(prediction.checkpoint, wish)
-    except EvaluationError as problem:
-        st.caption(
-            f":material/info: The operating point of the address ({notices.plain(wish.words)}) is not used: "
-            f"{notices.plain(str(problem))}"
-        )
+    tested = asked_for(prediction.checkpoint)
+    if tested is None:
         return prediction
     return replace(
         prediction,
@@ -41,6 +33,21 @@ def at_address(prediction: "Prediction") -> "Prediction":
         sensitivity=tested.sensitivity,
         specificity=tested.specificity,
     )
+
+
+def asked_for(reference: str) -> TestedPoint | None:
+    """Return the point that the address asks for, for a checkpoint; None, with the reason shown, without."""
+    wish = parse_wish(st.query_params.get(POINT))
+    if wish is None:
+        return None
+    try:
+        return _tested(reference, wish)
+    except EvaluationError as problem:
+        st.caption(
+            f":material/info: The operating point of the address ({notices.plain(wish.words)}) is not used: "
+            f"{notices.plain(str(problem))}"
+        )
+        return None
 
 
 @st.cache_data(ttl="10m", max_entries=32, show_spinner="Choosing the threshold …")

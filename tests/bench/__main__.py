@@ -5,10 +5,13 @@ round, so that whatever else the machine does falls on all of it alike; the rati
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import torch
 import typer
+
+if TYPE_CHECKING:
+    from core.models.checkpoint import Checkpoint
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
 
@@ -103,6 +106,45 @@ def watching(
     from tests.bench.watching import compare
 
     compare(rounds=rounds)
+
+
+def _checkpoint(reference: str) -> "Checkpoint":
+    from core.models.catalog import folder_of
+    from core.models.checkpoint import load_checkpoint
+    from core.models.reference import parse_reference
+
+    return load_checkpoint(folder_of(parse_reference(reference)), reference=reference)
+
+
+CheckpointOption = Annotated[str, typer.Option(help="The checkpoint's reference.")]
+
+
+@app.command("what-if")
+def what_if(
+    checkpoint: CheckpointOption = "bundled:lesionlens-lite0",
+    rounds: Annotated[int, typer.Option(help="Rounds, in each of which everything is measured once.")] = 15,
+    threads: Threads = 0,
+) -> None:
+    """Compare each "what if" of the Predict page with one bare forward pass."""
+    from tests.bench.changing import compare
+
+    _use(threads)
+    compare(_checkpoint(checkpoint), rounds=rounds)
+
+
+@app.command()
+def gate(
+    data: Annotated[Path, typer.Option(help="HAM10000's folder.")],
+    pad: Annotated[Path | None, typer.Option(help="PAD-UFES-20's folder.")] = None,
+    checkpoint: CheckpointOption = "bundled:lesionlens-lite0",
+    count: Annotated[int, typer.Option(help="Pictures of each dataset.")] = 300,
+    threads: Threads = 0,
+) -> None:
+    """Measure the unknown-input gate: false alarms on test pictures, and what else it refuses."""
+    from tests.bench.refusing import report
+
+    _use(threads)
+    report(_checkpoint(checkpoint), data, pad, count=count)
 
 
 @app.command()

@@ -5,8 +5,11 @@ import math
 import pytest
 
 from core import words
+from core.data.facts import Facts
 from core.evaluate.intervals import Interval
 from core.predict.calibration import OperatingPoint
+from core.predict.heldout import PredictionSets, ScoreRange
+from core.predict.sightings import Sighting
 
 POINT = OperatingPoint("sensitivity 0.95", 0.95, 0.064, 0.96, 0.77, n_malignant=198, n_benign=808)
 SENSITIVITY = Interval(0.8418, 0.772, 0.903, n=196, n_lesions=118)
@@ -53,3 +56,38 @@ def test_a_counted_share_is_nothing_or_all_only_where_it_is(share, said):
 @pytest.mark.parametrize(("seconds", "said"), [(5, "half a minute"), (50, "a minute"), (310, "5 minutes")])
 def test_a_time_is_said_in_words(seconds, said):
     assert words.minutes(seconds) == said
+
+
+def test_a_natural_frequency_carries_interval_and_n():
+    text = words.natural_frequency(ScoreRange(0.1, 0.2, 48, 13)).replace(words.NBSP, " ")
+    assert "**27 were malignant** (95 %: 17 to 41, n = 48 validation lesions)" in text
+
+
+def test_few_lesions_are_too_few_and_none_fitted_is_said():
+    assert "too few to tell, 19 validation" in words.natural_frequency(ScoreRange(0.7, 0.9, 19, 15))
+    assert "not fitted" in words.natural_frequency(None)
+    assert "not fitted" in words.prediction_set(None, None, words.READERS["ML"])
+
+
+@pytest.mark.parametrize("reader", list(words.READERS))
+def test_a_prediction_set_names_its_diagnoses_and_its_promise(reader):
+    sets = PredictionSets(0.9, (0.1, 0.1, 0.1, 0.0, 0.1, 0.1, 0.1), (20, 20, 20, 3, 20, 20, 20))
+    text = words.prediction_set(("nv", "df"), sets, words.READERS[reader]).replace(words.NBSP, " ")
+    assert "Melanocytic nevus" in text
+    assert "90 %" in text
+    assert "Never left out, for want of lesions: Dermatofibroma" in text
+    assert "None of the seven fits well" in words.prediction_set((), sets, words.READERS[reader])
+
+
+def test_a_training_picture_is_called_memory_and_an_unknown_one_not_found():
+    found = Sighting("ISIC_0000001", "HAM_1", "file", "train", 2)
+    assert "memory, not skill" in words.sighting(found)
+    assert "2 more of this lesion" in words.sighting(found)
+    assert "Not found" in words.sighting(None)
+    assert "not known" in words.sighting(Sighting("ISIC_0000001", "HAM_1", "name", None, 0))
+
+
+def test_what_was_not_used_follows_the_facts():
+    assert "sex, site" in words.not_used(Facts(age_years=5), uses_facts=True)[0]
+    assert "no use for them" in words.not_used(Facts(age_years=5), uses_facts=False)[0]
+    assert not any("weight" in line for line in words.not_used(Facts(5, "male", "back"), uses_facts=True))

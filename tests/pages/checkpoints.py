@@ -12,6 +12,7 @@ from core.labels import CODES, INDEX
 from core.models.checkpoint import Manifest, save_checkpoint
 from core.models.network import build_network
 from core.predict.calibration import OperatingPoint
+from core.predict.heldout import HeldOut
 from core.predict.unknown import FeatureStatistics
 
 
@@ -22,10 +23,12 @@ def write_checkpoint(
     threshold: float = 0.3,
     refuses_all: bool = False,
     about: str = "An untrained network for a test.",
+    held_out: HeldOut | None = None,
 ) -> Path:
     """Write a small untrained checkpoint and return its folder.
 
     bias: logits by code; given, the network answers with them alone and its maps are zero.
+    held_out: what it says of validation lesions.
     refuses_all: whether its feature statistics call every picture unknown.
     """
     torch.manual_seed(0)
@@ -60,6 +63,7 @@ def write_checkpoint(
         split_hash="0123456789abcdef" * 4,
         data="nothing",
         licence="none",
+        held_out=held_out,
         metrics={
             "balanced_accuracy": {"value": 0.143, "low": 0.1, "high": 0.2, "n_images": 100, "n_lesions": 80}
         },

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core import words
+from core import jobs, words
 from core.data.readers import read_dataset
 from core.data.synthetic import draw_lesion, make_dataset
+from core.predict.heldout import HeldOut, PredictionSets, ScoreRange
 from core.words import READERS
 from pages.ui import notices
+from pages.ui.predict.brush import read_shape
 from tests.pages.checkpoints import write_checkpoint
 from tests.pages.reading import said
 
@@ -62,7 +64,7 @@ def test_a_synthetic_lesion_is_answered_at_once_and_called_synthetic(predict):
     assert not app.exception
     assert not app.error
     assert words.SYNTHETIC in said(app)
-    assert len(app.get("plotly_chart")) == 4
+    assert len(app.get("plotly_chart")) == 6
     assert len(table(app, "probability")) == 7
     assert words.SEE_A_DOCTOR in said(app)
 
@@ -84,6 +86,43 @@ def test_a_reader_changes_words_but_no_number(predict):
     assert READERS["patient"].probabilities_title in titles["patient"]
     assert READERS["clinician"].probabilities_title in titles["clinician"]
     assert said(apps["patient"]) != said(apps["clinician"]) != said(apps["ML"])
+
+
+def held_out(n=100):
+    """Every diagnosis needs a fifth; of a hundred lesions of any score, thirty were malignant."""
+    return HeldOut(
+        PredictionSets(0.9, (0.2,) * 7, (n,) * 7), (ScoreRange(0.0, 0.5, n, 30), ScoreRange(0.5, 1.0, n, 30))
+    )
+
+
+def test_the_set_and_the_frequency_are_said_alike_to_all_readers(open_page, use, tmp_path):
+    use(write_checkpoint(tmp_path / "fitted", bias=CLEARLY_NEVUS, held_out=held_out()))
+    for name in READERS:
+        text = said(open_page("Predict", reader=name)).replace(words.NBSP, " ")
+        assert "stays possible" in text
+        assert "**30 were malignant** (95 %: 22 to 40, n = 100 validation lesions)" in text
+
+
+def test_a_checkpoint_without_them_says_not_fitted(predict):
+    text = said(predict())
+    assert "Prediction set: not fitted" in text
+    assert "was right: not fitted" in text
+
+
+def test_another_place_re_expresses_the_score_and_keeps_the_decision(predict):
+    here, there = predict(), predict(place="self-check")
+    assert "Dutch registry" not in said(here)
+    assert "assumed without a study" in said(there)
+    assert table(here, "probability") == table(there, "probability")
+    assert [one.value for one in here.warning] == [one.value for one in there.warning]
+
+
+def test_a_poor_picture_is_warned_about_with_advice(predict):
+    app = predict(picture="upload")
+    dark = (draw_lesion(3, kind="nv", size_px=(150, 200)) * 0.2).astype(np.uint8)
+    app.file_uploader(key="upload").set_value(("dark.png", picture_bytes(pixels=dark), "image/png")).run()
+    assert "The picture is dark" in said(app, "warning")
+    assert len(table(app, "probability")) == 7
 
 
 def test_changed_facts_change_the_answer_without_another_look(predict):
@@ -261,6 +300,18 @@ def test_a_dataset_image_is_answered_with_its_recorded_facts(predict, tmp_path, 
     assert app.text_input(key="image_id").value
 
 
+def test_an_upload_that_the_dataset_holds_is_told(predict, tmp_path, monkeypatch):
+    folder = make_dataset(tmp_path / "data", images_per_class=2, seed=0, size_px=(60, 80))
+    monkeypatch.setenv("LESIONLENS_DATA", str(folder))
+    file = Path(read_dataset(folder)["image_path"].iloc[0])
+    app = predict(picture="upload")
+    app.file_uploader(key="upload").set_value(("renamed.jpg", file.read_bytes(), "image/jpeg")).run()
+    assert not app.exception
+    assert f"This very file is {file.stem} of the local dataset" in said(app)
+    app.file_uploader(key="upload").set_value(("other.png", picture_bytes(), "image/png")).run()
+    assert "Not found in the local dataset" in said(app)
+
+
 def test_an_image_id_that_is_not_there_is_said(predict, tmp_path, monkeypatch):
     monkeypatch.setenv(
         "LESIONLENS_DATA", str(make_dataset(tmp_path, images_per_class=1, seed=0, size_px=(60, 80)))
@@ -272,3 +323,111 @@ def test_an_image_id_that_is_not_there_is_said(predict, tmp_path, monkeypatch):
 
 def test_markdown_signs_of_others_are_shown_as_they_stand():
     assert notices.plain("![x](http://a)") == r"\!\[x\]\(http\://a\)"
+
+
+VIEWS = ("other facts", "another picture", "twelve variants", "a part hidden", "nearest flip")
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_view_of_what_if_answers(predict, view):
+    app = predict(what_if=view, changes="rotate:45~blur:0.8", patient_age="50")
+    assert not app.exception
+    assert not app.error
+    spoken = {
+        "other facts": "runs from",
+        "another picture": "1. Rotated 45°",
+        "twelve variants": "The answer changes in",
+        "a part hidden": "2. Blurred 0.8 %",
+        "nearest flip": "What is the least that would turn this?",
+    }
+    assert spoken[view] in said(app)
+
+
+def test_changes_add_up_are_undone_and_stand_in_the_address(predict):
+    app = predict(what_if="another picture")
+    assert "Before and after will stand here" in said(app)
+    app.selectbox(key="change_kind").select("Brightness").run()
+    app.button(key="change_apply").click().run()
+    app.selectbox(key="change_kind").select("Gray").run()
+    app.button(key="change_apply").click().run()
+    assert not app.exception
+    assert app.query_params["changes"] in ("brightness:0.75~gray:1", ["brightness:0.75~gray:1"])
+    before, after = table(app, "before"), table(app, "after")
+    assert before != after
+    assert len(before) == 8
+    app.button(key="change_pin").click().run()
+    app.button(key="change_undo").click().run()
+    assert len(table(app, "pinned")) == 8
+    app.button(key="change_reset").click().run()
+    assert "changes" not in app.query_params
+    assert not app.exception
+
+
+def test_a_change_beyond_what_the_model_knows_gets_no_answer(open_page, use, tmp_path):
+    folder = write_checkpoint(tmp_path / "plain", bias=CLEARLY_NEVUS)
+    use(folder)
+    square = "keep:0.49/0.49/0.5/0.49/0.5/0.5"
+    app = open_page("Predict", what_if="another picture", changes=square)
+    assert not app.exception
+    assert "blank" in said(app, "warning")
+    assert "difference, points" not in {name for one in app.table for name in one.value.columns}
+
+
+@pytest.mark.parametrize("nonsense", ["boil:3", "rotate:1e9", "hide:1/2", "%00~~"])
+def test_nonsense_changes_are_left_out(predict, nonsense):
+    app = predict(what_if="another picture", changes=nonsense)
+    assert not app.exception
+    assert "Nothing is changed yet" in said(app)
+
+
+@pytest.mark.parametrize(
+    ("closer", "spoken"),
+    [
+        ("why A rather than B", "above zero the first is ahead"),
+        ("other methods", "cannot be compared in strength"),
+        ("can the map be trusted?", "checks"),
+    ],
+)
+def test_the_reasons_can_be_looked_at_closer(predict, closer, spoken):
+    app = predict(closer=closer, contour="true", map_shown="map alone")
+    assert not app.exception
+    assert not app.error
+    assert spoken in said(app)
+
+
+def test_a_brush_is_not_trusted():
+    assert read_shape({"use": "hide", "points": [[0, 0], [0.5, 0], [0.5, 0.5]]}).name == "hide"
+    for sent in (None, 3, {}, {"use": "eat", "points": [[0, 0]] * 3}, {"use": "hide", "points": [[0, 9]] * 3},
+                 {"use": "hide", "points": "abc"}, {"use": "hide", "points": [[0, 0]] * 99}):  # fmt: skip
+        assert read_shape(sent) is None
+
+
+def test_several_pictures_stand_side_by_side_and_become_a_table(predict):
+    app = predict(picture="several")
+    files = [
+        (f"{seed}.png", picture_bytes(pixels=draw_lesion(seed, kind="nv", size_px=(60, 80))), "image/png")
+        for seed in (1, 2)
+    ]
+    app.file_uploader(key="uploads").set_value([*files, ("broken.png", b"no", "image/png")]).run()
+    assert not app.exception
+    assert "broken.png" in said(app, "error")
+    next(button for button in app.button if button.label.startswith("Answer 3")).click().run()
+    job = next(name for name in jobs._JOBS if name.startswith("scores:"))
+    assert jobs.find(job).wait(60) == "done"
+    app.run()
+    assert not app.exception
+    assert "2 of 3 answered" in said(app)
+    assert len(app.dataframe[0].value) == 3
+
+
+def test_the_answer_waits_for_the_reader_s_own_where_that_is_wanted(predict):
+    app = predict(commit_first="true")
+    assert not app.exception
+    assert not app.table
+    own = next(box for box in app.selectbox if box.label == "What do you think it is?")
+    own.select_index(3).run()
+    app.button(key="commit").click().run()
+    assert not app.exception
+    assert len(table(app, "probability")) == 7
+    assert "you agreed on" in said(app)
+    assert "of 1." in said(app)

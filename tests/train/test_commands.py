@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ from core.errors import DataError, EvaluationError, LesionLensError, RunError
 from core.evaluate.artifact import Evaluation
 from core.evaluate.operating import Wish, choose_threshold
 from core.labels import CODE_OF_ISIC_COLUMN, CODES, ISIC_2018_COLUMNS
-from core.models.checkpoint import load_checkpoint
+from core.models.checkpoint import load_checkpoint, write_manifest
 from core.settings import settings
 from tests.conftest import ROOT
 from tests.train.conftest import folders, trainer
@@ -69,6 +70,24 @@ def test_a_finished_run_is_a_checkpoint_with_its_evaluation(tiny, checkpoint):
     card = (tiny.run.path / "checkpoint" / "README.md").read_text()
     assert "Not a medical device" in card
     assert "| balanced_accuracy |" in card
+
+
+def test_calibrate_gives_an_older_checkpoint_what_finish_gives_a_new_one(tiny, checkpoint, tmp_path):
+    fitted = checkpoint.manifest
+    assert fitted.held_out is not None
+    assert sum(fitted.held_out.sets.n_lesions) > 0
+    folder = shutil.copytree(tiny.run.path / "checkpoint", tmp_path / "older")
+    write_manifest(folder, replace(fitted, held_out=None, limits=None))
+    assert load_checkpoint(folder).manifest.limits is None
+    done = invoke("calibrate", "--checkpoint", f"local:{folder}", "--data", str(tiny.data))
+    assert done.exit_code == 0, done.output
+    again = load_checkpoint(folder).manifest
+    assert again.held_out.sets.n_lesions == fitted.held_out.sets.n_lesions
+    np.testing.assert_allclose(again.held_out.sets.least, fitted.held_out.sets.least, atol=1e-4)
+    assert again.limits.energy == pytest.approx(fitted.limits.energy, abs=1e-3)
+    # A finished run is fitted before its weights are halved, and distances tell these apart.
+    assert again.limits.together == pytest.approx(fitted.limits.together, rel=0.1)
+    assert replace(again, held_out=None, limits=None) == replace(fitted, held_out=None, limits=None)
 
 
 def test_what_fit_printed_names_the_checkpoint_and_every_metric(tiny):

@@ -5,7 +5,7 @@ import pytest
 import torch
 from pytorch_grad_cam.utils.image import scale_cam_image
 
-from core.explain.cam import METHODS, cam
+from core.explain.cam import METHODS, cam, expected_s, methods_for
 from core.labels import CODES, INDEX
 from core.models.checkpoint import load_checkpoint
 from core.predict.predictor import look
@@ -18,6 +18,7 @@ KINDS = {
     "tokens": "vit_small",
 }
 MELANOMA = INDEX["mel"]
+QUICK = [name for name, method in METHODS.items() if not method.slow]
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -47,7 +48,7 @@ def state_of(network):
     )
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", QUICK)
 def test_a_method_gives_a_map_of_the_picture_s_size(method, checkpoint, looked):
     before = state_of(checkpoint.network)
     found = cam(checkpoint, looked.seen, MELANOMA, method)
@@ -60,7 +61,7 @@ def test_a_method_gives_a_map_of_the_picture_s_size(method, checkpoint, looked):
     assert not checkpoint.lock.locked()
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", QUICK)
 def test_a_map_depends_on_the_class_where_it_is_said_to(method, checkpoint, looked):
     maps = [cam(checkpoint, looked.seen, index, method) for index in (MELANOMA, INDEX["nv"])]
     assert np.allclose(*maps) != METHODS[method].of_class
@@ -123,3 +124,22 @@ def test_an_eigen_map_s_strongest_place_is_positive(checkpoint, looked):
     upright = cam(checkpoint, looked.seen, MELANOMA, "eigencam")
     assert upright.max() == pytest.approx(1, abs=1e-3)
     assert upright.mean() < 0.75
+
+
+def test_slow_methods_fit_what_they_can_and_say_how_long_they_take(checkpoint):
+    fitting = methods_for(checkpoint)
+    assert set(fitting) >= set(QUICK)
+    assert ("score-cam" in fitting) == (checkpoint.network.spec.evidence != "tokens")
+    channels = checkpoint.network.backbone.num_features
+    assert expected_s(checkpoint, "score-cam", look_ms=20) == pytest.approx(channels * 0.02)
+    assert expected_s(checkpoint, "grad-cam", look_ms=20) < 0.1
+
+
+def test_score_cam_works_and_leaves_the_network_alone(tmp_path):
+    name = "efficientnet_lite0"
+    write_checkpoint(tmp_path, lively_network(name), written=with_size(manifest(name), 32))
+    small = load_checkpoint(tmp_path)
+    seen, before = look(small, lesion()).seen, state_of(small.network)
+    found = cam(small, seen, MELANOMA, "score-cam")
+    assert found.shape == seen.shape[:2]
+    assert state_of(small.network) == before

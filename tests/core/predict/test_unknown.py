@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from core.data.synthetic import draw_lesion
 from core.errors import EvaluationError
-from core.predict.unknown import AXES, FeatureStatistics, judge
+from core.predict.unknown import AXES, FeatureStatistics, InputLimits, colours_of, energy_of, judge
 
 WIDTH = 256
 
@@ -136,3 +137,39 @@ def test_a_picture_with_something_on_it_is_not_blank():
 def test_features_that_are_no_numbers_are_never_known(value, statistics):
     with np.errstate(invalid="ignore"):
         assert not judge(picture(), np.full(WIDTH, value, dtype=np.float32), statistics).known
+
+
+def colour_limits():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(1, 1, size=(40, 7))
+    usual = np.array([colours_of(draw_lesion(seed, kind="nv", size_px=(60, 80))) for seed in range(40)])
+    return InputLimits.fit(logits, usual, np.linspace(0, 1, 40))
+
+
+def test_a_colour_cast_is_a_reason_and_usual_colours_are_none():
+    limits = colour_limits()
+    seen = draw_lesion(50, kind="nv", size_px=(60, 80))
+    fine = np.full(7, 2.0)
+    assert judge(seen, np.zeros(WIDTH), None, logits=fine, limits=limits).known
+    blue = seen[..., ::-1]
+    verdict = judge(blue, np.zeros(WIDTH), None, logits=fine, limits=limits)
+    assert not verdict.known
+    assert "colours are not those of skin" in verdict.reasons[0]
+
+
+def test_logits_that_say_nothing_are_a_reason():
+    limits = colour_limits()
+    seen = draw_lesion(50, kind="nv", size_px=(60, 80))
+    for nothing in (np.full(7, -9.0), np.full(7, np.nan)):
+        verdict = judge(seen, np.zeros(WIDTH), None, logits=nothing, limits=limits)
+        assert "no lesion may be in it" in " ".join(verdict.reasons)
+
+
+def test_energy_is_the_log_of_summed_exponentials_and_never_overflows():
+    assert energy_of(np.zeros(7)) == pytest.approx(np.log(7))
+    assert energy_of(np.full((2, 7), 1000.0)) == pytest.approx(1000 + np.log(7))
+
+
+def test_one_picture_sets_no_limits():
+    with pytest.raises(EvaluationError, match="cannot tell what is usual"):
+        InputLimits.fit(np.zeros((1, 7)), np.zeros((1, 6)), np.zeros(1))

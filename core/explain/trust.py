@@ -1,0 +1,306 @@
+"""Is an evidence map worth looking at? Checks that one map can pass or fail, and a plain verdict.
+
+Each check holds the map against something that knows nothing: a blob in the middle, a random order, a network
+with random weights. Lesions lie in the middle and are dark, so a map can look right for no reason.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+import torch
+
+from core.data.preprocessing import Preprocessing
+from core.explain.cam import cam
+from core.models.checkpoint import Checkpoint
+from core.models.evidence import ImageEvidence
+from core.predict.predictor import Look
+
+STEPS: Final = 8
+ORDERS: Final = 2
+SHIFTS: Final = ((0, 8), (0, -8), (8, 0), (-8, 0))
+RIM: Final = 0.1
+"""The outer tenth of the picture on each side is its rim."""
+
+_BLOB: Final = 0.25
+_LEAST_AGREEMENT: Final = 0.5
+_LEAST_STABILITY: Final = 0.7
+_MOST_TWIN: Final = 0.5
+
+State = Literal["passed", "failed", "not measured"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check: what was asked, what came out in words with its numbers, and how it went."""
+
+    title: str
+    finding: str
+    state: State
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What the class's logit does while parts of the picture are taken away, or put back.
+
+    shares: of the picture, (STEPS + 1,). deletion, insertion: logits, the map's strongest places going first.
+    random_deletion, random_insertion: the mean over ORDERS random orders.
+    """
+
+    shares: np.ndarray
+    deletion: np.ndarray
+    insertion: np.ndarray
+    random_deletion: np.ndarray
+    random_insertion: np.ndarray
+
+    @property
+    def deletion_gain(self) -> float:
+        """How much lower the logit is on average than in a random order: above zero is better."""
+        return float((self.random_deletion - self.deletion).mean())
+
+    @property
+    def insertion_gain(self) -> float:
+        """How much higher the logit is on average than in a random order: above zero is better."""
+        return float((self.insertion - self.random_insertion).mean())
+
+
+@dataclass(frozen=True)
+class TrustCard:
+    """The checks of one map.
+
+    inside, inside_blob: share of the positive evidence inside the lesion, and of a blob;
+        NaN without a mask.
+    rim, rim_blob: share of the positive evidence in the rim, and of a centred Gaussian blob.
+    agreement: rank correlation of the positive evidence with LayerCAM's map.
+    twin: the map of the same class from a network with random weights, (h, w).
+    twin_likeness: rank correlation of the map with it. stability: the smallest rank correlation under shifts.
+    """
+
+    curves: Curves
+    inside: float
+    inside_blob: float
+    rim: float
+    rim_blob: float
+    agreement: float
+    twin: np.ndarray
+    twin_likeness: float
+    stability: float
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """Every check with its finding."""
+        return _checks(self)
+
+    @property
+    def verdict(self) -> str:
+        """One plain sentence."""
+        asked = [check for check in self.checks if check.state != "not measured"]
+        passed = sum(check.state == "passed" for check in asked)
+        if passed == len(asked):
+            return (
+                f"The map passes all {passed} checks: it shows what this network used. That the network was "
+                "right to use it does not follow."
+            )
+        failed = ", ".join(check.title.lower() for check in asked if check.state == "failed")
+        return f"The map passes {passed} of {len(asked)} checks. Do not lean on it; it fails: {failed}."
+
+
+def examine(
+    checkpoint: Checkpoint, looked: Look, index: int, *, mask: np.ndarray | None = None, seed: int = 0
+) -> TrustCard:
+    """Examine the evidence map of one class: about sixty small passes through the network.
+
+    Args:
+        checkpoint: its network stays as it is.
+        looked: what it saw.
+        index: of the class in CODES.
+        mask: where the lesion is, bool, of the shape of `looked.seen`; None where nobody knows.
+        seed: of the random orders and of the twin's weights.
+    """
+    found = looked.maps[index]
+    blob = centred_blob(found.shape)
+    twin = twin_map(checkpoint, looked.seen, index, seed=seed)
+    other = cam(checkpoint, looked.seen, index, "layercam")
+    return TrustCard(
+        curves=curves(checkpoint, looked, index, seed=seed),
+        inside=share_in(found, mask),
+        inside_blob=share_in(blob, mask),
+        rim=share_in(found, rim_of(looked.seen.shape[:2])),
+        rim_blob=share_in(blob, rim_of(looked.seen.shape[:2])),
+        agreement=rank_correlation(np.maximum(found, 0), _fitted(other, found.shape)),
+        twin=twin,
+        twin_likeness=rank_correlation(found, twin),
+        stability=stability(checkpoint, looked, index),
+    )
+
+
+def curves(checkpoint: Checkpoint, looked: Look, index: int, *, seed: int = 0) -> Curves:
+    """Return how the logit falls and rises as places go and come, the map's strongest first.
+
+    After RISE (Petsiuk, Das and Saenko, BMVC 2018): places that go are painted in the median colour, and
+    places that come appear on a picture of that colour alone. Random orders are the baseline.
+    """
+    found = looked.maps[index]
+    rng = np.random.default_rng(seed)
+    orders = [np.argsort(-found, axis=None), *(rng.permutation(found.size) for _ in range(ORDERS))]
+    counts = np.linspace(0, found.size, STEPS + 1).astype(int)
+    plain = np.broadcast_to(np.median(looked.seen.reshape(-1, 3), axis=0), looked.seen.shape)
+    logits = []
+    for order in orders:
+        hidden = [_places(order[:count], found.shape, looked.seen.shape[:2]) for count in counts]
+        away = [np.where(mask[..., None], plain, looked.seen) for mask in hidden]
+        back = [np.where(mask[..., None], looked.seen, plain) for mask in hidden]
+        # One batch an order: small enough for any memory.
+        logits.append(_logits(checkpoint, [*away, *back], index).reshape(2, STEPS + 1))
+    own, others = logits[0], np.mean(logits[1:], axis=0)
+    return Curves(counts / found.size, own[0], own[1], others[0], others[1])
+
+
+def twin_map(checkpoint: Checkpoint, seen: np.ndarray, index: int, *, seed: int = 0) -> np.ndarray:
+    """Return the map of the same class from a network of the same shape with random weights, (h, w).
+
+    Adebayo et al., Sanity checks for saliency maps, NeurIPS 2018: a map that a random network gives as well
+    shows the picture, and not what was learned.
+    """
+    from core.models.network import build_network
+
+    generator_state = torch.get_rng_state()
+    try:
+        torch.manual_seed(seed)
+        twin = build_network(checkpoint.manifest.model).eval()
+        with torch.no_grad():
+            twin.backbone.get_classifier().weight.normal_(0, 0.1)
+    finally:
+        torch.set_rng_state(generator_state)
+    with torch.no_grad():
+        found: ImageEvidence = twin.look(_batch(checkpoint.manifest.preprocessing, [seen]))
+    return found.maps[0, index].numpy()
+
+
+def stability(checkpoint: Checkpoint, looked: Look, index: int) -> float:
+    """Return the smallest rank correlation of the map with those of slightly shifted pictures, moved back."""
+    found = looked.maps[index]
+    shifted = [np.roll(looked.seen, shift, axis=(0, 1)) for shift in SHIFTS]
+    with checkpoint.lock, torch.no_grad():
+        maps = checkpoint.network.look(_batch(checkpoint.manifest.preprocessing, shifted)).maps[:, index]
+    # A shift of 8 px is a quarter of a place of the map: moved back, it is the same place.
+    return min(rank_correlation(found, one) for one in maps.numpy())
+
+
+def share_in(evidence: np.ndarray, mask: np.ndarray | None) -> float:
+    """Return the share of the positive evidence (h, w) inside a mask (H, W); NaN without either."""
+    positive = np.maximum(evidence, 0)
+    if mask is None or positive.sum() <= 0:
+        return float("nan")
+    rows, columns = positive.shape
+    height, width = mask.shape
+    parts = mask[: height // rows * rows, : width // columns * columns]
+    covered = parts.reshape(rows, height // rows, columns, width // columns).mean(axis=(1, 3))
+    return float((positive * covered).sum() / positive.sum())
+
+
+def rim_of(shape: tuple[int, int]) -> np.ndarray:
+    """Return the rim of a picture, bool (H, W)."""
+    height, width = shape
+    down, right = round(RIM * height), round(RIM * width)
+    rim = np.ones(shape, dtype=bool)
+    rim[down : height - down, right : width - right] = False
+    return rim
+
+
+def centred_blob(shape: tuple[int, int]) -> np.ndarray:
+    """Return a Gaussian blob in the middle, (h, w), a quarter of each side wide: it knows nothing."""
+    rows, columns = ((np.arange(side) + 0.5) / side - 0.5 for side in shape)
+    blob: np.ndarray = np.exp(-(rows[:, None] ** 2 + columns[None, :] ** 2) / (2 * _BLOB**2))
+    return blob
+
+
+def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
+    """Return Spearman's rank correlation of two maps of one shape; NaN where one is flat."""
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        return float("nan")
+    ranks = [np.argsort(np.argsort(one, axis=None)).astype(np.float64) for one in (first, second)]
+    return float(np.corrcoef(ranks[0], ranks[1]).item(1))
+
+
+def _logits(checkpoint: Checkpoint, pictures: Sequence[np.ndarray], index: int) -> np.ndarray:
+    batch = _batch(checkpoint.manifest.preprocessing, pictures)
+    with checkpoint.lock, torch.no_grad():
+        return checkpoint.network(batch)[:, index].numpy()
+
+
+def _batch(preprocessing: Preprocessing, pictures: Sequence[np.ndarray]) -> torch.Tensor:
+    pixels = preprocessing.normalise(np.stack(pictures).astype(np.uint8))
+    return torch.from_numpy(pixels).to(memory_format=torch.channels_last)
+
+
+def _places(chosen: np.ndarray, grid: tuple[int, int], shape: tuple[int, int]) -> np.ndarray:
+    """Return where places of a map lie in the picture, bool (H, W)."""
+    mask = np.zeros(grid, dtype=bool)
+    mask.flat[chosen] = True
+    rows = np.arange(shape[0]) * grid[0] // shape[0]
+    columns = np.arange(shape[1]) * grid[1] // shape[1]
+    return mask[rows[:, None], columns[None, :]]
+
+
+def _fitted(other: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Return a map at another resolution, by means over its parts."""
+    rows, columns = shape
+    height, width = other.shape
+    parts = other[: height // rows * rows, : width // columns * columns]
+    return parts.reshape(rows, height // rows, columns, width // columns).mean(axis=(1, 3))
+
+
+def _checks(card: TrustCard) -> tuple[Check, ...]:
+    deletion, insertion = card.curves.deletion_gain, card.curves.insertion_gain
+    return (
+        _check(
+            "What it marks matters",
+            f"With the marked places gone first, the logit is {deletion:.2f} lower on average than at "
+            f"random; with them put back first, {insertion:.2f} higher.",
+            deletion > 0 and insertion > 0,
+        ),
+        _check(
+            "Evidence is on the lesion",
+            f"{card.inside:.0%} of the positive evidence is inside the lesion; a blob in the middle has "
+            f"{card.inside_blob:.0%}."
+            if np.isfinite(card.inside)
+            else "No mask of the lesion is known.",
+            card.inside >= card.inside_blob if np.isfinite(card.inside) else None,
+        ),
+        _check(
+            "Border and corners are left alone",
+            f"{card.rim:.0%} of the positive evidence is in the outer tenth; a blob in the middle has "
+            f"{card.rim_blob:.0%}, and a flat map {rim_of((100, 100)).mean():.0%}."
+            if np.isfinite(card.rim)
+            else "There is no positive evidence.",
+            card.rim < rim_of((100, 100)).mean() if np.isfinite(card.rim) else None,
+        ),
+        _check(
+            "Another method agrees",
+            f"LayerCAM puts the places in a like order: rank correlation {card.agreement:.2f}."
+            if np.isfinite(card.agreement)
+            else "One of the two maps is empty.",
+            card.agreement >= _LEAST_AGREEMENT if np.isfinite(card.agreement) else None,
+        ),
+        _check(
+            "A random network gives another map",
+            f"Rank correlation with a twin of random weights: {card.twin_likeness:.2f}."
+            if np.isfinite(card.twin_likeness)
+            else "One of the two maps is flat.",
+            abs(card.twin_likeness) < _MOST_TWIN if np.isfinite(card.twin_likeness) else None,
+        ),
+        _check(
+            "Small shifts leave it alone",
+            f"Moved by 8 px, the least alike map has a rank correlation of {card.stability:.2f}."
+            if np.isfinite(card.stability)
+            else "The map is flat.",
+            card.stability >= _LEAST_STABILITY if np.isfinite(card.stability) else None,
+        ),
+    )
+
+
+def _check(title: str, finding: str, passed: bool | None) -> Check:
+    state: State = "not measured" if passed is None else "passed" if passed else "failed"
+    return Check(title, finding, state)

@@ -1,0 +1,226 @@
+"""The reasons looked at closer: why A rather than B, other methods, whether to trust the map."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core import words
+from core.data.masks import find_masks, read_mask
+from core.data.preprocessing import cover
+from core.errors import LesionLensError
+from core.labels import BY_CODE, CODES, INDEX
+from pages.ui import cache, charts, inputs, notices
+from pages.ui.inputs import Asked
+from pages.ui.predict.whatif import Question
+
+if TYPE_CHECKING:
+    from core.explain.trust import TrustCard
+    from core.models.checkpoint import Checkpoint
+    from core.predict.predictor import Look
+
+_OFF: Final = "nothing more"
+_STATES: Final = {"passed": ":material/check: passed", "failed": ":material/close: failed",
+                  "not measured": ":material/remove: not measured"}  # fmt: skip
+_SHOWN_METHODS: Final = ("grad-cam", "hirescam", "layercam", "finer-cam")
+
+
+def draw(question: Question, code: str) -> None:
+    """Draw the chosen closer look at the reasons of one diagnosis."""
+    chosen = st.segmented_control(
+        "Look closer", [_OFF, *VIEWS], default=_OFF, required=True, key="closer", bind="query-params"
+    )
+    if chosen in VIEWS:
+        VIEWS[chosen](question, code)
+
+
+def _draw_rather(question: Question, code: str) -> None:
+    prediction = question.before
+    order = [CODES[index] for index in np.argsort(-prediction.probabilities, kind="stable")]
+    others = {BY_CODE[other].name: other for other in order if other != code}
+    name = st.selectbox("Rather than", list(others), key="rather_than", width=380)
+    first, second = INDEX[code], INDEX[others[name]]
+    evidence = prediction.evidence
+    difference = evidence.maps[first] - evidence.maps[second]
+    limit = max(float(np.abs(difference).max()), 1e-6)
+    terms, other_terms = evidence.terms(first), evidence.terms(second)
+    parts = {
+        words.term_name(term, question.reader): value - other_terms[term] for term, value in terms.items()
+    }
+    left, right = st.columns(2, gap="large")
+    alt = f"Evidence for {BY_CODE[code].name} minus evidence for {name}. {charts.describe(difference)}"
+    with left:
+        st.caption(f"Orange speaks for {BY_CODE[code].name}, blue for {name}.")
+        painted = charts.overlay(prediction.seen, difference, limit=limit, opacity=0.7)
+        st.plotly_chart(
+            charts.evidence(painted, difference, limit=limit), key="rather", config=charts.CONFIG, alt=alt
+        )
+        st.caption(charts.describe(difference))
+    with right:
+        st.caption("The difference of the two logits, term by term; above zero the first is ahead.")
+        st.plotly_chart(
+            charts.waterfall(parts, code), key="rather_sum", config=charts.CONFIG, alt=charts.spell(parts)
+        )
+        st.caption(charts.spell(parts))
+
+
+def _draw_methods(question: Question, code: str) -> None:
+    from core.explain.cam import METHODS, expected_s, methods_for
+
+    st.caption(
+        "Maps by other people's methods, of the same class at the same place of the network: that of the "
+        "evidence maps, since elsewhere they fit no longer. Each is cut at zero and stretched to its own "
+        "strongest place, so they cannot be compared in strength."
+    )
+    fitting = methods_for(question.checkpoint)
+    quick = [name for name, method in fitting.items() if not method.slow]
+    chosen = st.multiselect(
+        "Methods",
+        quick,
+        default=[name for name in _SHOWN_METHODS if name in quick],
+        format_func=lambda name: METHODS[name].title,
+        key="cam_methods",
+    )
+    slow = [name for name, method in fitting.items() if method.slow]
+    for name in slow:
+        seconds = expected_s(question.checkpoint, name, look_ms=question.looked.elapsed_ms)
+        key = f"{name}|{question.asked.digest}|{code}"
+        if st.button(
+            f"{METHODS[name].title}, about {max(1, round(seconds))} s",
+            key=f"run_{name}",
+            icon=":material/hourglass_top:",
+            help="It needs one pass through the network for each of its channels.",
+        ):
+            st.session_state["slow_cam"] = key
+        if st.session_state.get("slow_cam") == key:
+            chosen = [*chosen, name]
+    with st.grid(4, min_column_width=170, gap="small"):
+        for name in chosen:
+            found = _cam(
+                question.checkpoint.folder, question.asked.digest, code, name, question.checkpoint,
+                question.looked.seen,
+            )  # fmt: skip
+            empty = not found.any()
+            about = "nothing speaks for this diagnosis" if empty else METHODS[name].about
+            st.image(
+                charts.overlay(question.looked.seen, found, limit=1.0, opacity=0.7),
+                caption=f"**{METHODS[name].title}**: {about}",
+                width="stretch",
+                alt=f"{METHODS[name].title} of {BY_CODE[code].name}: {about}",
+            )
+
+
+def _draw_trust(question: Question, code: str) -> None:
+    card = _card(
+        question.checkpoint.folder,
+        question.asked.digest,
+        code,
+        question.checkpoint,
+        question.looked,
+        _mask(question),
+    )
+    st.markdown(f"**{card.verdict}**")
+    st.table(
+        {
+            "check": [check.title for check in card.checks],
+            "outcome": [_STATES[check.state] for check in card.checks],
+            "finding": [check.finding for check in card.checks],
+        },
+        alt="What was checked of the map, and what came out",
+    )
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.subheader("Taken away and put back", anchor=False)
+        st.plotly_chart(
+            charts.faithfulness(card.curves),
+            key="faithfulness",
+            config=charts.CONFIG,
+            alt=_spell_curves(card),
+        )
+        st.caption(_spell_curves(card))
+    with right:
+        st.subheader("The twin with random weights", anchor=False)
+        scale = max(float(np.abs(card.twin).max()), 1e-6)
+        st.image(
+            charts.overlay(question.looked.seen, card.twin, limit=scale, opacity=0.7),
+            width=360,
+            alt="The map of a network that learned nothing, stretched to its own scale",
+        )
+        st.caption(
+            "The same network with random weights, on its own scale: it learned nothing, so what its map "
+            "shares with the real one says nothing of what was learned."
+        )
+
+
+def _spell_curves(card: "TrustCard") -> str:
+    return (
+        f"The logit while the strongest places go first (deletion {card.curves.deletion_gain:+.2f}) and come "
+        f"first (insertion {card.curves.insertion_gain:+.2f}), against random orders; above zero is better."
+    ).replace("-", "−")
+
+
+VIEWS: Final[dict[str, Callable[[Question, str], None]]] = {
+    "why A rather than B": _draw_rather,
+    "other methods": _draw_methods,
+    "can the map be trusted?": _draw_trust,
+}
+
+
+def _mask(question: Question) -> np.ndarray | None:
+    """Return the lesion's mask in the picture as seen, where the local dataset has one."""
+    folder, _ = inputs.offered()
+    if folder is None or not question.asked.name:
+        return None
+    try:
+        return _read_mask(folder, Path(question.asked.name).stem, question.asked, question.looked)
+    except LesionLensError as problem:
+        notices.refuse(problem)
+        return None
+
+
+def _read_mask(folder: Path, image_id: str, asked: Asked, looked: "Look") -> np.ndarray | None:
+    file = _masks(folder, cache.dataset(folder)["image_id"]).get(image_id)
+    if file is None:
+        return None
+    mask = read_mask(file, asked.pixels.shape[:2])
+    painted = np.repeat((mask * np.uint8(255))[..., None], 3, axis=-1)
+    fitted: np.ndarray = cover(painted, looked.seen.shape[:2])[..., 0] > 127
+    return fitted
+
+
+@st.cache_resource(ttl="30m", max_entries=2, show_spinner="Looking for lesion masks …")
+def _masks(folder: Path, _image_ids: pd.Series) -> dict[str, Path]:
+    return find_masks(folder, _image_ids.tolist())
+
+
+@st.cache_data(ttl=cache.KEEP_PICTURES, max_entries=64, show_spinner="Computing the map …")
+def _cam(
+    folder: Path,  # noqa: ARG001 -- with the next, the key of the cache
+    digest: str,  # noqa: ARG001
+    code: str,
+    method: str,
+    _checkpoint: "Checkpoint",
+    _seen: np.ndarray,
+) -> np.ndarray:
+    from core.explain.cam import cam
+
+    return cam(_checkpoint, _seen, INDEX[code], method)
+
+
+@st.cache_resource(
+    ttl=cache.KEEP_PICTURES, max_entries=16, show_spinner="Checking the map: about 60 passes …"
+)
+def _card(
+    folder: Path,  # noqa: ARG001 -- with the next two, the key of the cache
+    digest: str,  # noqa: ARG001
+    code: str,
+    _checkpoint: "Checkpoint",
+    _looked: "Look",
+    _mask: np.ndarray | None,
+) -> "TrustCard":
+    from core.explain.trust import examine
+
+    return examine(_checkpoint, _looked, INDEX[code], mask=_mask)

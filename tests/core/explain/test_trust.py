@@ -1,0 +1,98 @@
+"""The trust card: its baselines know nothing, and a map that is right beats them."""
+
+import numpy as np
+import pytest
+import torch
+
+from core.explain.trust import (
+    SHIFTS,
+    STEPS,
+    centred_blob,
+    curves,
+    examine,
+    rank_correlation,
+    rim_of,
+    share_in,
+    twin_map,
+)
+from core.labels import INDEX
+from core.models.checkpoint import load_checkpoint
+from core.predict.predictor import look
+from tests.core.models.making import lesion, lively_network, manifest, with_size, write_checkpoint
+
+MELANOMA = INDEX["mel"]
+NAME = "resnet18"
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("checkpoint")
+    write_checkpoint(folder, lively_network(NAME), written=with_size(manifest(NAME), 96))
+    return load_checkpoint(folder)
+
+
+@pytest.fixture(scope="module")
+def looked(checkpoint):
+    return look(checkpoint, lesion())
+
+
+def test_curves_begin_and_end_at_the_whole_and_the_plain_picture(checkpoint, looked):
+    found = curves(checkpoint, looked, MELANOMA)
+    whole = looked.bias[MELANOMA] + looked.maps[MELANOMA].mean()
+    for values in (found.deletion, found.insertion, found.random_deletion, found.random_insertion):
+        assert values.shape == (STEPS + 1,)
+    assert found.shares[0] == 0
+    assert found.shares[-1] == 1
+    assert found.deletion[0] == pytest.approx(whole, abs=1e-3)
+    assert found.insertion[-1] == pytest.approx(whole, abs=1e-3)
+    assert found.deletion[-1] == pytest.approx(found.insertion[0], abs=1e-3)
+
+
+def test_a_card_is_whole_and_the_same_again(checkpoint, looked):
+    mask = np.zeros(looked.seen.shape[:2], dtype=bool)
+    mask[32:64, 32:96] = True
+    state = torch.get_rng_state()
+    first, second = (examine(checkpoint, looked, MELANOMA, mask=mask) for _ in range(2))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert first.verdict == second.verdict
+    assert len(first.checks) == 6
+    assert all(any(sign.isdigit() for sign in check.finding) for check in first.checks)
+    assert first.twin.shape == looked.maps[MELANOMA].shape
+    assert not checkpoint.lock.locked()
+    np.testing.assert_array_equal(look(checkpoint, lesion()).maps, looked.maps)
+
+
+def test_without_a_mask_nothing_is_said_of_the_lesion(checkpoint, looked):
+    card = examine(checkpoint, looked, MELANOMA)
+    assert card.checks[1].state == "not measured"
+    assert "No mask" in card.checks[1].finding
+
+
+def test_the_twin_is_another_network(checkpoint, looked):
+    first = twin_map(checkpoint, looked.seen, MELANOMA, seed=1)
+    np.testing.assert_array_equal(first, twin_map(checkpoint, looked.seen, MELANOMA, seed=1))
+    assert (first != twin_map(checkpoint, looked.seen, MELANOMA, seed=2)).any()
+
+
+def test_shares_count_positive_evidence_only():
+    found = np.array([[3.0, -5.0], [1.0, 0.0]])
+    mask = np.zeros((64, 64), dtype=bool)
+    mask[:32, :32] = True
+    assert share_in(found, mask) == pytest.approx(0.75)
+    assert np.isnan(share_in(-np.ones((2, 2)), mask))
+    assert np.isnan(share_in(found, None))
+
+
+def test_the_baselines_know_nothing():
+    blob = centred_blob((7, 9))
+    assert blob.argmax() == 7 * 9 // 2
+    np.testing.assert_allclose(blob, blob[::-1, ::-1])
+    assert rim_of((100, 100)).mean() == pytest.approx(0.36)
+    assert all(abs(down) + abs(right) == 8 for down, right in SHIFTS)
+
+
+def test_ranks_agree_however_maps_are_stretched():
+    found = np.random.default_rng(0).normal(size=(7, 9))
+    assert rank_correlation(found, np.exp(found)) == pytest.approx(1)
+    assert rank_correlation(found, -found) == pytest.approx(-1)
+    assert np.isnan(rank_correlation(found, np.ones((7, 9))))

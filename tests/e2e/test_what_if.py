@@ -1,0 +1,36 @@
+"""The occlusion brush in a browser: by keyboard and by pointer, into the address and back out of it."""
+
+import re
+
+import pytest
+
+from tests.e2e.conftest import settle
+
+pytestmark = pytest.mark.browser
+
+
+def test_a_part_is_hidden_by_keyboard_and_by_pointer(open_at, server):
+    page = open_at(f"{server}/predict?what_if=a+part+hidden")
+    surface = page.get_by_role("application", name="Mark a part of the picture")
+    surface.wait_for()
+    hide = page.get_by_role("button", name="Hide this part")
+    assert hide.is_disabled()
+
+    surface.press("ArrowRight")
+    surface.press("Shift+ArrowDown")
+    page.get_by_text(re.compile("^Marked: 35 % right")).wait_for()
+    surface.press("Enter")
+    page.wait_for_url(re.compile(r"changes=hide"))
+    page.get_by_text("A part hidden").first.wait_for()
+    settle(page)
+
+    area = surface.bounding_box()
+    page.mouse.move(area["x"] + 20, area["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(area["x"] + 90, area["y"] + 70, steps=4)
+    page.mouse.up()
+    page.get_by_role("button", name="Hide all else").click()
+    page.wait_for_url(re.compile(r"~keep"))
+    page.get_by_role("button", name="Start over").click()
+    page.wait_for_url(re.compile(r"^((?!changes=).)*$"))
+    assert page.get_by_test_id("stException").count() == 0
