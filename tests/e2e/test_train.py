@@ -136,7 +136,7 @@ def test_a_run_is_started_watched_stopped_and_resumed_and_another_replayed(
         page.wait_for_url("**run=bundled**lesionlens-lite0**")
         page.get_by_role("button", name=re.compile("^Watch it learn")).click()
         page.get_by_role("button", name=re.compile("Pause")).wait_for()
-        assert badge(page, "REPLAY").first.is_visible()
+        expect(badge(page, re.compile("REPLAY$")).first).to_be_visible(timeout=WAIT_MS)
         wait_for_step(page, 20)
         assert step(page) < 4500
         page.get_by_role("button", name=re.compile("Pause")).click()
