@@ -18,6 +18,7 @@ from core.data.facets import AGE_BANDS, UNKNOWN, Facets, label_of
 from core.data.facts import SEXES, SITES
 from core.data.quality import ITA_BANDS, ITA_LIMITS, MEASURES, ita_band
 from core.data.splits import SPLITS, lesion_groups
+from core.evaluate.intervals import wilson
 from core.labels import CODES, MALIGNANT
 from core.spreadsheet import to_csv
 from core.words import proportion
@@ -34,7 +35,6 @@ LEGEND: Final = "Each cell: images (lesions)."
 
 _MUCH_UNKNOWN: Final = 0.1
 _TAIL: Final = 5.0
-_Z: Final = 1.959964
 
 COLUMNS: Final[Mapping[str, str]] = {
     "dx": "Diagnosis",
@@ -172,16 +172,6 @@ def assure(
     present = tuple(part for part in of if (rows["part"] == part).any())
     checks = tuple(found for part in present for check in CHECKS for found in check(evidence, part))
     return Assurance(checks, _count(evidence, present), present)
-
-
-def wilson(right: float, count: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share (Wilson, 1927); NaN for none."""
-    if count == 0:
-        return float("nan"), float("nan")
-    share, square = right / count, _Z**2 / count
-    middle = (share + square / 2) / (1 + square)
-    reach = _Z * np.sqrt(share * (1 - share) / count + square / (4 * count)) / (1 + square)
-    return float(middle - reach), float(middle + reach)
 
 
 def _count(evidence: Evidence, parts: tuple[str, ...]) -> pd.DataFrame:

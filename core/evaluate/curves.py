@@ -5,11 +5,11 @@ from typing import Final
 
 import numpy as np
 
+from core.evaluate.intervals import wilson
 from core.labels import CODES
 from core.predict.calibration import malignancy
 
 RELIABILITY_BINS: Final = 10
-_Z: Final = 1.959964
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,20 +97,9 @@ def reliability(predicted: np.ndarray, happened: np.ndarray, *, bins: int = RELI
     for number in np.unique(place):
         mine = order[place == number]
         share = float(happened[mine].mean())
-        low, high = wilson(share, len(mine))
+        low, high = wilson(happened[mine].sum(), len(mine))
         found.append(Bin(float(predicted[mine].mean()), share, low, high, len(mine)))
     return found
-
-
-def wilson(share: float, n: int) -> tuple[float, float]:
-    """Return Wilson's 95 % interval of a share of n; NaN for none."""
-    if not n:
-        return float("nan"), float("nan")
-    scale = 1 + _Z**2 / n
-    centre = (share + _Z**2 / (2 * n)) / scale
-    reach = _Z * np.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2)) / scale
-    # At 0 and 1 the end is the share itself, but for the last bit.
-    return max(0.0, min(share, float(centre - reach))), min(1.0, max(share, float(centre + reach)))
 
 
 def net_benefit(positive: np.ndarray, scores: np.ndarray, risks: np.ndarray) -> np.ndarray:

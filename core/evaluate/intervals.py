@@ -15,6 +15,7 @@ from core.evaluate.metrics import METRICS, Metric, checked
 PERCENTILES: Final = (2.5, 97.5)
 # An interval over the few resamples where a metric happens to exist would describe luck.
 _SMALLEST_DEFINED_SHARE: Final = 0.5
+_Z: Final = 1.959964
 
 
 @dataclass(frozen=True)
@@ -141,3 +142,14 @@ def _interval(
     value = metric(truth, probabilities)
     low, high = percentiles(metric, value, draws)
     return Interval(value, low, high, n=int(counted.sum()), n_lesions=len(np.unique(lesions[counted])))
+
+
+def wilson(right: float, count: int) -> tuple[float, float]:
+    """Return the 95 % interval of `right` of `count` (Wilson, 1927); NaN for none."""
+    if count == 0:
+        return float("nan"), float("nan")
+    share, square = right / count, _Z**2 / count
+    middle = (share + square / 2) / (1 + square)
+    reach = _Z * np.sqrt(share * (1 - share) / count + square / (4 * count)) / (1 + square)
+    # At 0 and 1 the end is the share itself, but for the last bit.
+    return max(0.0, min(share, float(middle - reach))), min(1.0, max(share, float(middle + reach)))

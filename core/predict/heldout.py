@@ -12,8 +12,8 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from core.data.coverage import wilson
 from core.errors import EvaluationError
+from core.evaluate.intervals import wilson
 from core.labels import CODES, MALIGNANT
 from core.predict.calibration import malignancy
 

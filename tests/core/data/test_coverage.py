@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.data.coverage import CHECKS, COLUMNS, FEW_LESIONS, LEGEND, Assurance, assure, wilson
+from core.data.coverage import CHECKS, COLUMNS, FEW_LESIONS, LEGEND, Assurance, assure
 from core.data.facts import SITES as ALL_SITES
 from core.data.inspection import MEASURED
 from core.data.readers import read_dataset
 from core.data.splits import SPLITS, split_by_lesion
+from core.evaluate.intervals import wilson
 from core.labels import CODES
 
 
@@ -187,12 +188,6 @@ def test_parts_that_are_empty_are_left_out(table):
     assert found.parts == ("train",)
     assert isinstance(found, Assurance)
     assert found.of("test") == ()
-
-
-@pytest.mark.parametrize(("right", "count", "low", "high"), [(8, 10, 0.490, 0.943), (0, 20, 0.0, 0.161)])
-def test_wilsons_interval_is_the_published_one(right, count, low, high):
-    assert wilson(right, count) == pytest.approx((low, high), abs=0.001)
-    assert np.isnan(wilson(0, 0)).all()
 
 
 def test_every_check_is_in_the_registry_once():

@@ -49,11 +49,6 @@ def test_equal_predictions_stay_in_one_bin():
     assert curves.reliability(np.zeros(0), np.zeros(0, bool)) == []
 
 
-def test_wilsons_interval_of_eight_in_ten_is_the_published_one():
-    assert curves.wilson(0.8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-4)
-    assert np.isnan(curves.wilson(0.5, 0)).all()
-
-
 def test_net_benefit_of_a_table_worked_by_hand():
     positive = np.array([True, True, False, False, False])
     scores = np.array([0.9, 0.3, 0.6, 0.1, 0.1])

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.evaluate.intervals import lesion_bootstrap
+from core.evaluate.intervals import lesion_bootstrap, wilson
 from core.evaluate.metrics import METRICS, at_threshold
 from core.labels import INDEX
 from tests.core.evaluate.test_metrics import draw_answers, one_hot
@@ -123,3 +123,11 @@ def test_a_thousand_resamples_of_a_thousand_pictures_are_no_matter_of_minutes():
     lesion_bootstrap(truth, probabilities, np.arange(1000) // 2, {**METRICS, **at_threshold(0.2)})
     # About 1.2 s; the bound leaves room for a slow machine and still catches a loop over pictures.
     assert time.process_time() - started < 20
+
+
+@pytest.mark.parametrize(
+    ("right", "count", "low", "high"), [(8, 10, 0.490, 0.943), (0, 20, 0.0, 0.161), (20, 20, 0.839, 1.0)]
+)
+def test_wilsons_interval_is_the_published_one(right, count, low, high):
+    assert wilson(right, count) == pytest.approx((low, high), abs=0.001)
+    assert np.isnan(wilson(0, 0)).all()
