@@ -119,6 +119,8 @@ class Job(Generic[T]):
                 "The server's log has the details."
             )
         finally:
+            # The work may hold pictures that somebody brought: they go when it is done.
+            del self._work
             self._ended = time.monotonic()
             # Last: who sees an ended state also sees its result.
             self.state = state

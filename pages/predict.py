@@ -39,10 +39,10 @@ with answering:
     if not commit.ready(asked, reader):
         st.stop()
     prediction = points.at_address(checkpoints.ask(checkpoint, asked, facts))
-    commit.draw_tally(asked, prediction)
     if not prediction.unknown.known:
         answers.draw_refusal(prediction, reader)
     else:
+        commit.draw_tally(asked, prediction)
         answers.draw_answer(prediction, reader)
 
 with asking:

@@ -4,6 +4,7 @@ Each check holds the map against something that knows nothing: a blob in the mid
 with random weights. Lesions lie in the middle and are dark, so a map can look right for no reason.
 """
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -163,14 +164,17 @@ def twin_map(checkpoint: Checkpoint, seen: np.ndarray, index: int, *, seed: int 
     Adebayo et al., Sanity checks for saliency maps, NeurIPS 2018: a map that a random network gives as well
     shows the picture, and not what was learned.
     """
-    from core.models.network import build_network
-
     generator_state = torch.get_rng_state()
     try:
         torch.manual_seed(seed)
-        twin = build_network(checkpoint.manifest.model).eval()
+        with checkpoint.lock:
+            twin = copy.deepcopy(checkpoint.network).eval()
         with torch.no_grad():
-            twin.backbone.get_classifier().weight.normal_(0, 0.1)
+            for part in twin.backbone.modules():
+                if callable(reset := getattr(part, "reset_parameters", None)):
+                    reset()
+            for head in twin.backbone.get_classifier().parameters():
+                head.normal_(0, 0.1)
     finally:
         torch.set_rng_state(generator_state)
     with torch.no_grad():

@@ -126,6 +126,12 @@ class Checkpoint:
     network: AdditiveNetwork
     statistics: FeatureStatistics | None
     lacks: tuple[str, ...] = ()
+
+    @property
+    def identity(self) -> str:
+        """What tells these weights from others, also from later ones in the same folder."""
+        return f"{self.reference}|{self.manifest.files.get(WEIGHTS_FILE, self.folder)}"
+
     lock: threading.Lock = field(default_factory=threading.Lock, compare=False)
 
 

@@ -103,6 +103,10 @@ def checkpoint_extractor(folder: Path, reference: str) -> Extractor:
         # The golden logits change with any weight, and reading them needs no torch.
         identity = [manifest[part] for part in ("model", "preprocessing", "golden_logits")]
         preprocessing = Preprocessing.from_json(manifest["preprocessing"])
+    except FileNotFoundError as problem:
+        raise BrokenCheckpoint(
+            f"{reference} has no {MANIFEST_FILE}: looking for like pictures needs a checkpoint of LesionLens."
+        ) from problem
     except (OSError, ValueError, KeyError, TypeError) as problem:
         raise BrokenCheckpoint(
             f"{folder.name}/{MANIFEST_FILE} cannot be read ({problem}). Fetch or train the checkpoint again."

@@ -3,6 +3,7 @@
 import base64
 import html
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -22,7 +23,8 @@ _SIDE_PX: Final = 420
 class Paper:
     """All that a report says: made once, so that HTML and PDF say the same.
 
-    picture, evidence: uint8 RGB. rows: diagnosis and share, most probable first. lines: paragraphs.
+    picture, evidence: uint8 RGB. rows: diagnosis and share, most probable first; caption: of these rows.
+    lines: paragraphs.
     """
 
     title: str
@@ -34,6 +36,7 @@ class Paper:
     rows: tuple[tuple[str, str], ...]
     lines: tuple[str, ...]
     made: str
+    caption: str
 
 
 def write_paper(
@@ -43,6 +46,7 @@ def write_paper(
     *,
     model: str,
     data: str,
+    lacks: Sequence[str] = (),
     reader: Reader,
     now: datetime | None = None,
 ) -> Paper:
@@ -52,7 +56,7 @@ def write_paper(
         prediction: the answer.
         evidence: the map of the most probable diagnosis over the picture, uint8 RGB.
         evidence_words: the same map in words.
-        model: of the checkpoint. data: what it learned from.
+        model: of the checkpoint. data: what it learned from. lacks: what it does not bring along.
         reader: whose words are used.
         now: when it is made; this moment by default.
     """
@@ -79,11 +83,12 @@ def write_paper(
         said, rows, lines = words.refusal(prediction.unknown.reasons, reader), (), []
     facts = prediction.facts
     known = {"Age": facts.age_years, "sex": facts.sex, "site": facts.site}
-    spelled = ", ".join(f"{name} {value or 'unknown'}" for name, value in known.items())
+    spelled = ", ".join(f"{name} {'unknown' if value is None else value}" for name, value in known.items())
     lines += [
         f"Facts: {spelled.replace('.0', '')}.",
         f"Checkpoint: {prediction.checkpoint}, {model}, trained on {data}.",
-        "It knows seven diagnoses, from dermoscopic pictures of mostly light skin from two clinics alone.",
+        "It knows seven diagnoses and answers every other disease with one of these, or refuses it.",
+        *lacks,
         words.ATTRIBUTION,
     ]
     moment = now or datetime.now(UTC)
@@ -97,6 +102,7 @@ def write_paper(
         rows=rows,
         lines=tuple(line.replace("**", "") for line in lines),
         made=f"Made {moment:%Y-%m-%d %H:%M} UTC.",
+        caption="Probabilities, not calibrated" if lacks else "Calibrated probabilities",
     )
 
 
@@ -109,7 +115,7 @@ def to_html(paper: Paper) -> str:
     table = ""
     if paper.rows:
         pictures += _figure(paper.evidence, paper.evidence_words)
-        table = f"<table><caption>Calibrated probabilities</caption>{rows}</table>"
+        table = f"<table><caption>{html.escape(paper.caption)}</caption>{rows}</table>"
     lines = "".join(f"<p>{html.escape(line)}</p>" for line in paper.lines)
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'

@@ -25,7 +25,7 @@ from core.spreadsheet import to_csv
 
 MOST_PICTURES: Final = 500
 BATCH: Final = 8
-_MOST_ZIP_BYTES: Final = 2**29
+_MOST_BYTES: Final = 2**29
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,8 @@ def unpack(files: Sequence[NamedPicture], *, max_bytes: int) -> tuple[NamedPictu
     found: list[NamedPicture] = []
     for file in files:
         found.extend(_inside(file, max_bytes) if file.name.lower().endswith(".zip") else [file])
+        if sum(len(one.data) for one in found) > _MOST_BYTES:
+            raise DataError(f"More than {_MOST_BYTES // 2**20} MB of pictures: bring fewer at once.")
         if len(found) > MOST_PICTURES:
             raise DataError(
                 f"More than {MOST_PICTURES} pictures: bring fewer, or use `python -m train score`."
@@ -134,9 +136,9 @@ def _inside(file: NamedPicture, max_bytes: int) -> Iterator[NamedPicture]:
     try:
         with zipfile.ZipFile(io.BytesIO(file.data)) as archive:
             members = [member for member in archive.infolist() if _is_picture(member)]
-            if len(members) > MOST_PICTURES or sum(one.file_size for one in members) > _MOST_ZIP_BYTES:
+            if len(members) > MOST_PICTURES or sum(one.file_size for one in members) > _MOST_BYTES:
                 raise DataError(
-                    f"{file.name} holds more than {MOST_PICTURES} pictures or {_MOST_ZIP_BYTES // 2**20} MB; "
+                    f"{file.name} holds more than {MOST_PICTURES} pictures or {_MOST_BYTES // 2**20} MB; "
                     "bring a smaller part."
                 )
             for member in members:

@@ -3,6 +3,8 @@
 Pictures that people bring stay in these caches, in memory, for at most KEEP_PICTURES.
 """
 
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -14,8 +16,12 @@ from core.data.changes import Applied
 from core.data.pictures import Picture, read_picture
 from core.data.readers import read_dataset
 from core.data.synthetic import draw_lesion
-from core.evaluate.artifact import Evaluation
+from core.errors import EvaluationError
+from core.evaluate.artifact import METRICS_FILE, Evaluation
+from core.evaluate.gathering import evaluation_folders
 from core.heap import share_heaps
+from core.models.catalog import MANIFEST_FILE
+from core.settings import settings
 
 if TYPE_CHECKING:
     from core.models.checkpoint import Checkpoint
@@ -34,14 +40,35 @@ def dataset(folder: Path) -> pd.DataFrame:
     return read_dataset(folder)
 
 
-@st.cache_resource(ttl="10m", max_entries=32, show_spinner="Reading the evaluation …")
 def evaluation(folder: Path) -> Evaluation:
-    """Return an evaluation artifact; shared, so not to be changed.
+    """Return an evaluation artifact as it lies there now; shared, so not to be changed.
 
     Raises:
         EvaluationError: the artifact is incomplete or altered.
     """
+    return _evaluation(folder, stamp(folder / METRICS_FILE))
+
+
+@st.cache_resource(ttl="10m", max_entries=32, show_spinner="Reading the evaluation …")
+def _evaluation(folder: Path, written: int) -> Evaluation:  # noqa: ARG001 -- a key of the cache
     return Evaluation.load(folder)
+
+
+def measured(reference: str) -> Iterator[tuple[Path, Evaluation]]:
+    """Yield the evaluations of a checkpoint that are here, with their folders; broken ones are left out."""
+    for folder in evaluation_folders(settings().runs_dir):
+        with suppress(EvaluationError):
+            found = evaluation(folder)
+            if found.checkpoint == reference:
+                yield folder, found
+
+
+def stamp(file: Path) -> int:
+    """Return when a file was written, ns; 0 without it. A run that goes on writes its results anew."""
+    try:
+        return file.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
@@ -64,13 +91,22 @@ def picture(
     return read_picture(_data, name=_name)
 
 
-@st.cache_resource(max_entries=2, show_spinner="Loading the checkpoint …")
 def checkpoint(folder: Path, reference: str) -> "Checkpoint":
-    """Return a checkpoint, loaded and verified once for all sessions.
+    """Return a checkpoint as it lies there now, loaded and verified once for all sessions.
 
     Raises:
         CheckpointError: it is incomplete, altered, or made for other labels.
     """
+    return _checkpoint(folder, reference, stamp(folder / MANIFEST_FILE))
+
+
+def forget_checkpoints() -> None:
+    """Let go of the checkpoints that are loaded."""
+    _checkpoint.clear()
+
+
+@st.cache_resource(max_entries=2, show_spinner="Loading the checkpoint …")
+def _checkpoint(folder: Path, reference: str, written: int) -> "Checkpoint":  # noqa: ARG001 -- a key
     from core.models.checkpoint import load_checkpoint
 
     share_heaps()
@@ -79,7 +115,7 @@ def checkpoint(folder: Path, reference: str) -> "Checkpoint":
 
 @st.cache_resource(ttl=KEEP_PICTURES, max_entries=32, show_spinner="Looking at the picture …")
 def look(
-    folder: Path,  # noqa: ARG001 -- the key of the cache, with the digest
+    identity: str,  # noqa: ARG001 -- of the checkpoint: the key of the cache, with the digest
     digest: str,  # noqa: ARG001
     _checkpoint: "Checkpoint",
     _pixels: np.ndarray,
@@ -92,7 +128,7 @@ def look(
 
 @st.cache_resource(ttl=KEEP_PICTURES, max_entries=8, show_spinner="Looking at the variants …")
 def variants(
-    folder: Path,  # noqa: ARG001 -- the key of the cache, with the digest and what is applied
+    identity: str,  # noqa: ARG001 -- of the checkpoint: the key, with the digest and what is applied
     digest: str,  # noqa: ARG001
     _checkpoint: "Checkpoint",
     _pixels: np.ndarray,

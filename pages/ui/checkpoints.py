@@ -84,7 +84,7 @@ def ask(checkpoint: "Checkpoint", asked: Asked, facts: Facts) -> "Prediction":
 
 def look(checkpoint: "Checkpoint", asked: Asked) -> "Look":
     """Return what the network makes of a picture; looked at once."""
-    return cache.look(checkpoint.folder, asked.digest, checkpoint, asked.pixels)
+    return cache.look(checkpoint.identity, asked.digest, checkpoint, asked.pixels)
 
 
 def _pick(default: Reference) -> Reference:

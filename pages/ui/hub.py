@@ -312,4 +312,4 @@ def _remove(one: kept.Kept) -> None:
         kept.remove(one)
     except LesionLensError as problem:
         st.session_state[f"hub_problem_{one.repo}_{one.commit}"] = str(problem)
-    cache.checkpoint.clear()
+    cache.forget_checkpoints()

@@ -37,8 +37,8 @@ def say(reference: Reference, part: str) -> str:
 def say_unknown(reference: Reference) -> str:
     """Return that nobody can say whether the model has learned from a picture, as Markdown."""
     return (
-        f":material/call_split: {_name(reference)} was trained on other data than this dataset as it is "
-        "here; whether this picture was among it is not known."
+        f":material/call_split: Whether {_name(reference)} has learned from this picture is not known: no "
+        "split of it fits this dataset as it is here."
     )
 
 

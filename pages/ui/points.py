@@ -1,14 +1,14 @@
 """The operating point of the address, used by an answer: chosen on Compare, decided by on Predict."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
 from core.errors import EvaluationError
-from core.evaluate.gathering import evaluation_folders
+from core.evaluate.artifact import METRICS_FILE
 from core.evaluate.operating import TestedPoint, Wish, measure_point, parse_wish
-from core.settings import settings
 from pages.ui import cache, notices
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ def asked_for(reference: str) -> TestedPoint | None:
     if wish is None:
         return None
     try:
-        return _tested(reference, wish)
+        folder = _folder(reference)
+        return _tested(folder, cache.stamp(folder / METRICS_FILE), wish)
     except EvaluationError as problem:
         st.caption(
             f":material/info: The operating point of the address ({notices.plain(wish.words)}) is not used: "
@@ -50,15 +51,21 @@ def asked_for(reference: str) -> TestedPoint | None:
         return None
 
 
-@st.cache_data(ttl="10m", max_entries=32, show_spinner="Choosing the threshold …")
-def _tested(reference: str, wish: Wish) -> TestedPoint:
-    """Return the point of a checkpoint, from the evaluation that was measured with it.
+def _folder(reference: str) -> Path:
+    """Return the evaluation of a checkpoint that fits an answer: of the test split, one view, with val.
 
     Raises:
-        EvaluationError: there is no such evaluation here, or it has no validation answers.
+        EvaluationError: there is none here.
     """
-    for folder in evaluation_folders(settings().runs_dir):
-        evaluation = cache.evaluation(folder)
-        if evaluation.checkpoint == reference:
-            return measure_point(evaluation, wish)
-    raise EvaluationError(f"No evaluation of {reference} is here to choose a threshold by.")
+    for folder, evaluation in cache.measured(reference):
+        # Probabilities averaged over views have other thresholds than those of one look.
+        if evaluation.split == "test" and evaluation.views == 1 and evaluation.val is not None:
+            return folder
+    raise EvaluationError(
+        f"No evaluation of {reference} with one view and validation answers is here to choose a threshold by."
+    )
+
+
+@st.cache_data(ttl="10m", max_entries=32, show_spinner="Choosing the threshold …")
+def _tested(folder: Path, written: int, wish: Wish) -> TestedPoint:  # noqa: ARG001 -- a key of the cache
+    return measure_point(cache.evaluation(folder), wish)

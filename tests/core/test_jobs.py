@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 import uuid
+import weakref
 
 import pytest
 
@@ -119,3 +120,15 @@ def test_a_forgotten_job_can_start_afresh_and_a_running_one_is_not_forgotten(key
     job.wait(10)
     jobs.forget(key)
     assert jobs.find(key) is None
+
+
+def test_what_the_work_held_goes_when_it_is_done(key: str) -> None:
+    class Picture:
+        """Something large that somebody brought."""
+
+    held = Picture()
+    gone = weakref.ref(held)
+    job = jobs.start(key, "Holding", lambda report, held=held: None)  # noqa: ARG005
+    assert job.wait(10) == "done"
+    del held
+    assert gone() is None

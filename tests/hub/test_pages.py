@@ -33,7 +33,7 @@ def no_jobs():
             job.cancel()
             job.wait(20)
         jobs.forget(key)
-    cache.checkpoint.clear()
+    cache.forget_checkpoints()
 
 
 def names(app):

@@ -31,5 +31,5 @@ def open_page(app_root: Path) -> OpenPage:
 def empty_caches():
     """Let no test see what another one has cached."""
     yield
-    for function in (cache.dataset, cache.evaluation):
+    for function in (cache.dataset, cache._evaluation):
         function.clear()

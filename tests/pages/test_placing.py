@@ -43,7 +43,7 @@ def test_where_the_split_is_of_other_data_that_is_said(open_page, tmp_path, monk
     monkeypatch.setenv("LESIONLENS_DATA", str(folder))
     monkeypatch.setenv("LESIONLENS_CHECKPOINT", f"local:{checkpoint}")
     app = open_page("Predict", picture="dataset")
-    assert "checkpoint was trained on other data" in said(app, "caption")
+    assert "no split of it fits this dataset" in said(app, "caption")
     assert "is not known" in said(app, "caption")
 
 

@@ -431,3 +431,23 @@ def test_the_answer_waits_for_the_reader_s_own_where_that_is_wanted(predict):
     assert len(table(app, "probability")) == 7
     assert "you agreed on" in said(app)
     assert "of 1." in said(app)
+
+
+def test_a_refused_picture_tells_no_diagnosis_to_who_committed_first(open_page, use, tmp_path):
+    use(write_checkpoint(tmp_path / "refusing", refuses_all=True))
+    app = open_page("Predict", commit_first="true")
+    next(box for box in app.selectbox if box.label == "What do you think it is?").select_index(3).run()
+    app.button(key="commit").click().run()
+    assert not app.exception
+    assert "not like the dermoscopic pictures" in said(app, "warning")
+    assert "the model says" not in said(app)
+
+
+def test_a_checkpoint_that_is_written_anew_answers_anew(open_page, use, tmp_path):
+    folder = write_checkpoint(tmp_path / "going-on", bias=CLEARLY_NEVUS)
+    use(folder)
+    first = table(open_page("Predict"), "probability")
+    write_checkpoint(folder, bias={"mel": 5.0})
+    second = table(open_page("Predict"), "probability")
+    assert next(iter(first)) != next(iter(second))
+    assert "melanoma" in next(iter(second)).lower()

@@ -57,7 +57,7 @@ def _draw_one(compared: Compared, place: int, digest: str, pixels: np.ndarray, f
     except LesionLensError as problem:
         notices.refuse(problem)
         return
-    prediction = answer(checkpoint, cache.look(folder, digest, checkpoint, pixels), facts)
+    prediction = answer(checkpoint, cache.look(checkpoint.identity, digest, checkpoint, pixels), facts)
     code = prediction.top_code
     evidence_map = prediction.evidence.maps[INDEX[code]]
     st.image(

@@ -50,12 +50,13 @@ def draw_tally(asked: Asked, prediction: "Prediction") -> None:
         return
     own, _ = committed[asked.digest]
     committed[asked.digest] = (own, prediction.top_code)
-    agreed = sum(mine == model for mine, model in committed.values())
+    told = [pair for pair in committed.values() if pair[1]]
+    agreed = sum(mine == model for mine, model in told)
     same = own == prediction.top_code
     model = "the same" if same else BY_CODE[prediction.top_code].name
     st.caption(
         f":material/how_to_vote: You said {BY_CODE[own].name}; the model says {model}. In this session you "
-        f"agreed on {agreed} of {len(committed)}. Agreement is not correctness: neither of you was checked."
+        f"agreed on {agreed} of {len(told)}. Agreement is not correctness: neither of you was checked."
     )
 
 

@@ -34,6 +34,7 @@ def draw(checkpoint: "Checkpoint", prediction: "Prediction", reader: Reader) -> 
             charts.describe(found),
             model=checkpoint.manifest.model,
             data=checkpoint.manifest.data,
+            lacks=checkpoint.lacks,
             reader=reader,
         )
 

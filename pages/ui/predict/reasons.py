@@ -100,7 +100,7 @@ def _draw_methods(question: Question, code: str) -> None:
     with st.grid(4, min_column_width=170, gap="small"):
         for name in chosen:
             found = _cam(
-                question.checkpoint.folder, question.asked.digest, code, name, question.checkpoint,
+                question.checkpoint.identity, question.asked.digest, code, name, question.checkpoint,
                 question.looked.seen,
             )  # fmt: skip
             empty = not found.any()
@@ -115,7 +115,7 @@ def _draw_methods(question: Question, code: str) -> None:
 
 def _draw_trust(question: Question, code: str) -> None:
     card = _card(
-        question.checkpoint.folder,
+        question.checkpoint.identity,
         question.asked.digest,
         code,
         question.checkpoint,
@@ -198,7 +198,7 @@ def _masks(folder: Path, _image_ids: pd.Series) -> dict[str, Path]:
 
 @st.cache_data(ttl=cache.KEEP_PICTURES, max_entries=64, show_spinner="Computing the map …")
 def _cam(
-    folder: Path,  # noqa: ARG001 -- with the next, the key of the cache
+    identity: str,  # noqa: ARG001 -- of the checkpoint; with the next, the key of the cache
     digest: str,  # noqa: ARG001
     code: str,
     method: str,
@@ -214,7 +214,7 @@ def _cam(
     ttl=cache.KEEP_PICTURES, max_entries=16, show_spinner="Checking the map: about 60 passes …"
 )
 def _card(
-    folder: Path,  # noqa: ARG001 -- with the next two, the key of the cache
+    identity: str,  # noqa: ARG001 -- of the checkpoint; with the next two, the key of the cache
     digest: str,  # noqa: ARG001
     code: str,
     _checkpoint: "Checkpoint",

@@ -211,7 +211,7 @@ def _draw_variants(question: Question) -> None:
         "The same lesion as it could have been photographed instead: mirrored, turned, nearer, darker. "
         "None of it changes the diagnosis, so an answer that changes rests on something else."
     )
-    looks = cache.variants(question.checkpoint.folder, question.asked.digest, question.checkpoint,
+    looks = cache.variants(question.checkpoint.identity, question.asked.digest, question.checkpoint,
                            question.asked.pixels, STANDARD)  # fmt: skip
     strip = vary(question.checkpoint, looks, question.before)
     answered = len(strip.variants) - strip.refused
@@ -269,7 +269,7 @@ def _draw_flip(question: Question) -> None:
         f"The malignancy probability is {words.percent(before.malignancy)}, {side} the threshold of "
         f"{words.percent(before.threshold)}. What is the least that would turn this?"
     )
-    looks = cache.variants(question.checkpoint.folder, question.asked.digest, question.checkpoint,
+    looks = cache.variants(question.checkpoint.identity, question.asked.digest, question.checkpoint,
                            question.asked.pixels, BRIGHTER)  # fmt: skip
     flips: list[Flip] = []
     if question.checkpoint.manifest.uses_facts:

@@ -4,10 +4,8 @@ import math
 
 import streamlit as st
 
-from core.evaluate.gathering import evaluation_folders
 from core.runs.following import Telling
 from core.runs.library import BUNDLED_RUNS, Summary
-from core.settings import settings
 from pages.ui import cache, frame, notices
 
 
@@ -52,10 +50,7 @@ def checkpoint_of(run: Summary) -> str | None:
 
 
 def _draw_measured(reference: str) -> None:
-    for folder in evaluation_folders(settings().runs_dir):
-        evaluation = cache.evaluation(folder)
-        if evaluation.checkpoint != reference:
-            continue
+    for _, evaluation in cache.measured(reference):
         one = evaluation.metrics.get("balanced_accuracy")
         if one is not None and math.isfinite(one.value):
             st.markdown(

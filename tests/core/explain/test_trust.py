@@ -1,5 +1,7 @@
 """The trust card: its baselines know nothing, and a map that is right beats them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -72,6 +74,11 @@ def test_the_twin_is_another_network(checkpoint, looked):
     first = twin_map(checkpoint, looked.seen, MELANOMA, seed=1)
     np.testing.assert_array_equal(first, twin_map(checkpoint, looked.seen, MELANOMA, seed=1))
     assert (first != twin_map(checkpoint, looked.seen, MELANOMA, seed=2)).any()
+
+
+def test_a_network_that_is_none_of_the_registrys_has_a_twin_too(checkpoint, looked):
+    foreign = replace(checkpoint, manifest=replace(checkpoint.manifest, model="timm/something"))
+    assert twin_map(foreign, looked.seen, MELANOMA, seed=1).shape == looked.maps[MELANOMA].shape
 
 
 def test_shares_count_positive_evidence_only():

@@ -66,3 +66,16 @@ def test_without_an_answer_there_are_reasons_and_no_numbers(checkpoint):
     assert "Malignancy probability" not in text
     assert f"{NBSP}%" not in text
     assert to_pdf(replace(paper, title="Other")).startswith(b"%PDF-")
+
+
+def test_what_a_checkpoint_lacks_and_an_age_of_zero_are_said(checkpoint):
+    found = answer(checkpoint, look(checkpoint, lesion()), Facts(age_years=0))
+    paper = write_paper(
+        found, found.seen, "", model="other", data="not known", lacks=("It has no threshold.",),
+        reader=READERS["ML"], now=MOMENT,
+    )  # fmt: skip
+    text = to_html(paper)
+    assert "Age 0, sex unknown" in text
+    assert "It has no threshold." in text
+    assert "Probabilities, not calibrated" in text
+    assert "Calibrated probabilities" not in text

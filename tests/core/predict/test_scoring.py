@@ -119,3 +119,11 @@ def test_it_stops_between_batches_when_it_is_told(checkpoint):
 
     with pytest.raises(Cancelled):
         scored(checkpoint, [NamedPicture(f"{n}.png", png(lesion(n))) for n in range(9)], report=stop)
+
+
+def test_many_small_zips_together_are_as_limited_as_one(monkeypatch):
+    monkeypatch.setattr(scoring, "_MOST_BYTES", 250)
+    zips = [NamedPicture(f"{n}.zip", zipped({f"{n}.png": bytes(100)})) for n in range(3)]
+    assert len(unpack(zips[:2], max_bytes=100)) == 2
+    with pytest.raises(DataError, match="bring fewer at once"):
+        unpack(zips, max_bytes=100)
