@@ -512,7 +512,7 @@ STEPS: Final[dict[str, Step[Any]]] = {
             "Rotation",
             "augmentation",
             "Turned about the centre; beyond the edge the picture is mirrored, never black.",
-            "x' = x cos θ − y sin θ, y' = x sin θ + y cos θ (the client's document)",
+            "x' = x cos θ − y sin θ, y' = x sin θ + y cos θ",
             Rotation(),
             rotate,
         ),

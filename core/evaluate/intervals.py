@@ -12,6 +12,9 @@ import pandas as pd
 
 from core.evaluate.metrics import METRICS, Metric, checked
 
+RESAMPLES: Final = 2000
+"""One number for every interval: the same metric on the same pictures has the same one on every page."""
+
 PERCENTILES: Final = (2.5, 97.5)
 # An interval over the few resamples where a metric happens to exist would describe luck.
 _SMALLEST_DEFINED_SHARE: Final = 0.5
@@ -43,7 +46,7 @@ def lesion_bootstrap(
     lesion_ids: np.ndarray | pd.Series,
     metrics: Mapping[str, Metric] = METRICS,
     *,
-    resamples: int = 1000,
+    resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> dict[str, Interval]:
     """Return each metric with its interval over resampled lesions.
@@ -129,7 +132,8 @@ def count_lesions(lesion_ids: np.ndarray | pd.Series) -> int:
 
 def _number(lesion_ids: np.ndarray | pd.Series) -> np.ndarray:
     """Return a number for each lesion, 0 to G - 1, shape (N,)."""
-    numbers, names = pd.factorize(pd.Series(lesion_ids, dtype=object))
+    # Sorted, so that the same lesions are drawn however the pictures are ordered.
+    numbers, names = pd.factorize(pd.Series(lesion_ids, dtype=object), sort=True)
     unknown = numbers == -1
     numbers[unknown] = len(names) + np.arange(unknown.sum())
     return numbers

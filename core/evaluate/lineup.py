@@ -9,10 +9,9 @@ import pandas as pd
 
 from core.errors import EvaluationError
 from core.evaluate.artifact import PROBABILITY_COLUMNS, Evaluation, probabilities_of, truth_of
-from core.evaluate.intervals import Interval, count_lesions, lesion_weights, percentiles, resampled
+from core.evaluate.intervals import RESAMPLES, Interval, count_lesions, lesion_weights, percentiles, resampled
 from core.evaluate.metrics import METRICS, Metric
 
-RESAMPLES: Final = 2000
 MOST: Final = 6
 """Models that are compared at once: more cannot be told apart in one chart."""
 

@@ -100,8 +100,8 @@ class TrustCard:
         passed = sum(check.state == "passed" for check in asked)
         if passed == len(asked):
             return (
-                f"The map passes all {passed} checks: it shows what this network used. That the network was "
-                "right to use it does not follow."
+                f"The map passes all {passed} checks that could be made: it shows what this network used. "
+                "That the network was right to use it does not follow."
             )
         failed = ", ".join(check.title.lower() for check in asked if check.state == "failed")
         return f"The map passes {passed} of {len(asked)} checks. Do not lean on it; it fails: {failed}."

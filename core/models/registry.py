@@ -33,14 +33,16 @@ def _attention(depth: int, layer: str, about: str) -> ModelSpec:
 
 
 MODELS: Final[dict[str, ModelSpec]] = {
-    "resnet152": ModelSpec("resnet152.a1h_in1k", "The client's proposal: deep, strong, slow on a laptop."),
+    "resnet152": ModelSpec(
+        "resnet152.a1h_in1k", "The network of the proposal: deep, strong, slow on a laptop."
+    ),
     "resnet50": ModelSpec("resnet50.a1_in1k", "The yardstick of the field."),
     "resnet18": ModelSpec("resnet18.a1_in1k", "Small and quick; good for trying things."),
     "resnext101_32x8d": ModelSpec(
         "resnext101_32x8d.fb_swsl_ig1b_ft_in1k", "The network of Bevan and Atapour-Abarghouei (2022)."
     ),
     "mobilenetv3_large": ModelSpec(
-        "mobilenetv3_large_100.ra_in1k", "The client's small alternative.", evidence="head"
+        "mobilenetv3_large_100.ra_in1k", "The small alternative, for a phone.", evidence="head"
     ),
     "mobilenetv3_small": ModelSpec(
         "mobilenetv3_small_100.lamb_in1k", "The smallest here; for phones.", evidence="head"
@@ -74,7 +76,7 @@ MODELS: Final[dict[str, ModelSpec]] = {
     "resnet50_se": _attention(50, "se", "ResNet-50 with squeeze-and-excitation attention."),
     "resnet50_eca": _attention(50, "eca", "ResNet-50 with efficient channel attention."),
     "resnet50_cbam": _attention(50, "cbam", "ResNet-50 with channel and spatial attention."),
-    "resnet152_se": _attention(152, "se", "The client's network with squeeze-and-excitation attention."),
-    "resnet152_eca": _attention(152, "eca", "The client's network with efficient channel attention."),
-    "resnet152_cbam": _attention(152, "cbam", "The client's network with channel and spatial attention."),
+    "resnet152_se": _attention(152, "se", "ResNet-152 with squeeze-and-excitation attention."),
+    "resnet152_eca": _attention(152, "eca", "ResNet-152 with efficient channel attention."),
+    "resnet152_cbam": _attention(152, "cbam", "ResNet-152 with channel and spatial attention."),
 }
