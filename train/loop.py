@@ -73,9 +73,6 @@ def train_network(
     """
     run, accelerator = station.run, station.accelerator
     rank, world = accelerator.process_index, accelerator.num_processes
-    if resume:
-        # Before the feed starts: features of a frozen backbone are those of the one that was trained with.
-        load_state(run.checkpoints / LAST, parts={"network": network})
     learner = Learner(
         network, feed.start(network.to(accelerator.device), accelerator, station.display), recipe
     )
@@ -227,6 +224,11 @@ def obey(wish: Wish, asked: Asked, keeper: "Keeper", journal: Journal) -> None:
         raise Stopped(quickly=wish == "end")
     if wish == "resume":
         asked.done()
+
+
+def load_network(run: RunFolder, network: AdditiveNetwork) -> None:
+    """Load the weights that were saved last, before a feed computes features with a frozen backbone."""
+    load_state(run.checkpoints / LAST, parts={"network": network})
 
 
 def load_last(run: RunFolder, learner: Learner) -> Progress:
