@@ -35,7 +35,7 @@ from train.distil import Teachers, checkpoint_of
 from train.failures import explained
 from train.feeds import FEEDS
 from train.journal import Pulse, Station
-from train.loop import train_network
+from train.loop import load_network, train_network
 from train.recipe import Recipe, recipe_from
 from train.trackers import check_trackers, end_trackers, start_trackers
 
@@ -188,7 +188,9 @@ def resume(name: str, display: TerminalDisplay, *, then: Then | None = None) -> 
         torch.manual_seed(plan.recipe.seed)
         first = replace(plan.recipe, weights="none") if begun else plan.recipe
         network, _ = first_network(first, plan.split_hash)
-        if not begun:
+        if begun:
+            load_network(run, network)
+        else:
             _start_head(network, plan)
         _train(plan, metadata, split, network, station, resume=begun, then=then)
     return run

@@ -38,6 +38,7 @@ from train.progress import Progress
 from train.recipe import OptimizerConfig, Recipe
 from train.state import load_state, save_state
 
+LAST: Final = "last.safetensors"
 KEEP_EVERY_S: Final = 600.0
 """How often at least the state is saved: a killed trainer loses no more than this."""
 WATCHED: Final = 12
@@ -225,10 +226,14 @@ def obey(wish: Wish, asked: Asked, keeper: "Keeper", journal: Journal) -> None:
         asked.done()
 
 
+def load_network(run: RunFolder, network: AdditiveNetwork) -> None:
+    """Load the weights that were saved last, before a feed computes features with a frozen backbone."""
+    load_state(run.checkpoints / LAST, parts={"network": network})
+
+
 def load_last(run: RunFolder, learner: Learner) -> Progress:
     """Load the last state that was saved; returns how far that was."""
-    last = run.checkpoints / "last.safetensors"
-    return Progress(**load_state(last, parts=learner.state, optimizer=learner.optimizer))
+    return Progress(**load_state(run.checkpoints / LAST, parts=learner.state, optimizer=learner.optimizer))
 
 
 class Keeper:
@@ -256,7 +261,7 @@ class Keeper:
         if improved:
             best = self._folder / "best.safetensors"
             save_state(best, parts={"ema": self._learner.average}, progress=so_far)
-        last = self._folder / "last.safetensors"
+        last = self._folder / LAST
         save_state(last, parts=self._learner.state, optimizer=self._learner.optimizer, progress=so_far)
 
     def skip_time(self) -> None:

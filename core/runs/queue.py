@@ -208,7 +208,7 @@ def _train(runs_dir: Path, item: Queued) -> None:
         while process.poll() is None and not _is_trained_by(run, process.pid):
             time.sleep(LOOK_EVERY_S / 5)
         if process.poll() is not None:
-            _tell_of_a_false_start(run, item, process.returncode, output)
+            _tell_of_a_false_start(run, item, process, output)
         with _changing(runs_dir) as items:
             items[:] = [other for other in items if other.name != item.name]
         process.wait()
@@ -223,24 +223,46 @@ def _is_trained_by(run: RunFolder, pid: int) -> bool:
         return False
 
 
-def _tell_of_a_false_start(run: RunFolder, item: Queued, returncode: int, output: Path) -> None:
-    """Leave a failed run of one whose trainer ended before it had a folder: nothing ends without a word."""
-    if returncode == 0 or item.what == "resume" or run.path.exists():
+def _tell_of_a_false_start(
+    run: RunFolder, item: Queued, process: subprocess.Popen[bytes], output: Path
+) -> None:
+    """Leave a failed run where a trainer ended before it took the folder: nothing ends without a word."""
+    if process.returncode == 0 or (run.path.exists() and item.what == "fit"):
         return
+    if _is_trained_by(run, process.pid) or _lives(run):
+        return  # It has said itself what became of it, or somebody else trains it.
     lines = output.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    run = RunFolder.create(run.path.parent, item.name)
+    message = lines[-1] if lines else f"The trainer ended with code {process.returncode} and without a word."
+    if item.what == "fit":
+        run = RunFolder.create(run.path.parent, item.name)
+    elif not run.path.is_dir():
+        return  # It was deleted while it waited.
     for line in lines:
         run.log(line)
-    message = lines[-1] if lines else f"The trainer ended with code {returncode} and without a word."
-    run.write_status(replace(Status.starting(), state="failed", message=message, phase=""))
-    run.write_config(
-        {
-            "recipe_name": Path(item.recipe).stem,
-            "data_dir": str(item.data_dir),
-            "overrides": list(item.overrides),
-            "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        }
-    )
+    run.write_status(replace(_last_status(run), state="failed", message=message, phase=""))
+    if item.what == "fit":
+        run.write_config(
+            {
+                "recipe_name": Path(item.recipe).stem,
+                "data_dir": str(item.data_dir),
+                "overrides": list(item.overrides),
+                "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            }
+        )
+
+
+def _lives(run: RunFolder) -> bool:
+    try:
+        return run.status().observed() in LIVE_STATES
+    except RunError:
+        return False
+
+
+def _last_status(run: RunFolder) -> Status:
+    try:
+        return run.status()
+    except RunError:
+        return Status.starting()
 
 
 def _restore_started(runs_dir: Path) -> None:

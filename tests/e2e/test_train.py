@@ -18,6 +18,7 @@ pytestmark = pytest.mark.browser
 
 # A trainer imports torch, reads the pictures and computes their features first.
 START_MS = 150_000
+RECORDED = "bundled:lesionlens-lite0"
 WAIT_MS = 90_000
 
 
@@ -149,7 +150,7 @@ def test_a_run_is_started_watched_stopped_and_resumed_and_another_replayed(
 
 
 def test_curves_are_read_and_zoomed_by_keyboard_and_keep_their_zoom(open_at, server):
-    page = open_at(f"{server}/train")
+    page = open_at(f"{server}/train?run={RECORDED}")
     chart = page.get_by_role("group", name=re.compile("^Balanced accuracy by epoch"))
     chart.focus()
     page.keyboard.press("Home")
@@ -166,7 +167,7 @@ def test_curves_are_read_and_zoomed_by_keyboard_and_keep_their_zoom(open_at, ser
 
 
 def test_watch_images_are_scrubbed_and_a_square_is_opened(open_at, server):
-    page = open_at(f"{server}/train")
+    page = open_at(f"{server}/train?run={RECORDED}")
     scrub = page.get_by_role("slider", name="Epoch of the watch images")
     scrub.focus()
     page.keyboard.press("Home")

@@ -19,7 +19,7 @@ from tests.train.conftest import folders
 from tests.train.test_loop import epochs_of, fit, tiny_recipe
 from train.asked import Asked
 from train.display import TerminalDisplay
-from train.fit import resume, start
+from train.fit import FROM_CHECKPOINT, resume, start
 from train.progress import Progress
 
 
@@ -49,9 +49,12 @@ def assert_same(run, other):
 
 @pytest.mark.parametrize("mode", ["finetune", "frozen"])
 def test_a_run_stopped_within_an_epoch_goes_on_as_if_nothing_had_happened(tiny, monkeypatch, mode):
-    whole = tiny.run if mode == "finetune" else fit(tiny, "whole", "mode=frozen")
+    # A frozen backbone that the recipe's seed alone cannot make again.
+    frozen = ("mode=frozen", f"weights={FROM_CHECKPOINT}{tiny.reference}")
+    changes = () if mode == "finetune" else frozen
+    whole = fit(tiny, "whole", *changes) if changes else tiny.run
     ask_at(monkeypatch, {3: "stop"})
-    run = fit(tiny, "stopped", f"mode={mode}")
+    run = fit(tiny, "stopped", *changes)
     status = run.status()
     assert (status.state, status.step) == ("stopped", 3)
     assert "python -m train resume stopped" in (run.path / "log.txt").read_text()

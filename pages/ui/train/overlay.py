@@ -24,10 +24,12 @@ def draw(runs: Sequence[Summary]) -> None:
         ]
     }
     rows |= {setting: [_words(value) for value in row.values()] for setting, row in table.items()}
-    shown = [[notices.plain(value) for value in row] for row in rows.values()]
-    titles = [notices.plain(names[run.reference]) for run in runs]
+    shown = [[notices.plain(value) for value in (name, *row)] for name, row in rows.items()]
+    titles = ["what differs", *(notices.plain(names[run.reference]) for run in runs)]
+    # As a column: an index leaves its heading empty. No run can bear a name with a space.
     st.table(
-        pd.DataFrame(shown, index=[notices.plain(name) for name in rows], columns=titles),
+        pd.DataFrame(shown, columns=titles),
+        hide_index=True,
         alt="Best score and the settings in which the compared runs differ",
     )
     if not table:

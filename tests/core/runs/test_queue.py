@@ -10,6 +10,7 @@ from core.errors import RunError
 from core.runs import queue
 from core.runs.folder import RunFolder, Status
 from core.runs.queue import Queued
+from tests.core.runs.making import write_run
 
 
 @pytest.fixture
@@ -142,4 +143,14 @@ def test_a_trainer_that_never_began_leaves_a_failed_run_that_says_why(runs_dir, 
     assert status.message in (run.path / "log.txt").read_text()
     assert status.message in (run.path / "output.txt").read_text()
     assert run.config()["recipe_name"] == "quick"
+    assert queue.waiting(runs_dir) == ()
+
+
+def test_a_trainer_that_could_not_go_on_says_why_in_its_run(runs_dir):
+    write_run(runs_dir / "stopped", state="stopped", recipe={"model": "of-tomorrow"})
+    queue.add(runs_dir, Queued("stopped", "", Path("HAM10000"), what="resume"))
+    assert queue.work(runs_dir) is True
+    status = RunFolder(runs_dir / "stopped").status()
+    assert (status.state, status.step) == ("failed", 300)
+    assert "of-tomorrow" in status.message
     assert queue.waiting(runs_dir) == ()
