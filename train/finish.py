@@ -23,7 +23,7 @@ from core.errors import EvaluationError
 from core.evaluate.artifact import Evaluation
 from core.labels import CODES
 from core.models.card import model_card
-from core.models.catalog import CHECKPOINTS_FOLDER
+from core.models.catalog import CHECKPOINTS_FOLDER, OF_RUN
 from core.models.checkpoint import (
     Checkpoint,
     Manifest,
@@ -36,7 +36,9 @@ from core.models.network import AdditiveNetwork, build_network
 from core.predict.calibration import choose_prior_power, fit_operating_points, fit_temperature, softmax
 from core.predict.heldout import fit_held_out
 from core.predict.unknown import FeatureStatistics, InputLimits, colours_of
+from core.runs import library
 from core.runs.folder import RunFolder
+from core.settings import settings
 from train.evaluate import evaluate_checkpoint
 from train.fit import Plan, truth_of
 from train.predicting import predict_pictures, processes
@@ -128,7 +130,11 @@ def finish_run(
 def reference_of(folder: Path) -> str:
     """Return how people name the checkpoint in this folder."""
     resolved = folder.resolve()
-    return f"bundled:{resolved.name}" if resolved.parent == CHECKPOINTS_FOLDER else f"local:{resolved}"
+    if resolved.parent == CHECKPOINTS_FOLDER:
+        return f"bundled:{resolved.name}"
+    if resolved.name == OF_RUN and resolved.parents[1] == settings().runs_dir.resolve():
+        return str(library.reference_of(resolved.parent))
+    return f"local:{resolved}"
 
 
 def best_network(run: RunFolder, plan: Plan) -> tuple[AdditiveNetwork, dict[str, float]]:

@@ -18,7 +18,7 @@ from typing import Final
 from core.errors import BrokenCheckpoint, EvaluationError, UnknownReference
 from core.evaluate.artifact import METRICS_FILE, PREDICTIONS_FILE, VAL_FILE, Evaluation
 from core.models.card import model_card
-from core.models.catalog import BUNDLED_FOLDER, MANIFEST_FILE, folder_of
+from core.models.catalog import BUNDLED_FOLDER, MANIFEST_FILE, OF_RUN, folder_of
 from core.models.checkpoint import CARD_FILE, EXTRAS_FILE, Manifest, load_checkpoint, read_manifest
 from core.models.kept import CONFIG_FILE, EVALUATION_FOLDER, SPLIT_FILE, WEIGHTS_FILE
 from core.models.reference import check_repository, parse_reference
@@ -84,8 +84,8 @@ def material_of(name: str, runs_dir: Path) -> Material:
     """
     if name.partition(":")[0] in ("bundled", "local", "hf"):
         return _of_reference(name)
-    run = RunFolder.open(runs_dir, name)
-    folder = run.path / "checkpoint"
+    run = RunFolder.open(runs_dir, name.removeprefix("run:"))
+    folder = run.path / OF_RUN
     if not (folder / MANIFEST_FILE).is_file():
         raise UnknownReference(
             f"Run {run.path.name} has no checkpoint yet. Make one: python -m train finish {run.path.name}."
