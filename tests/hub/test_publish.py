@@ -21,6 +21,7 @@ from core.evaluate.artifact import FACT_COLUMNS, PROBABILITY_COLUMNS, Evaluation
 from core.evaluate.intervals import lesion_bootstrap
 from core.labels import INDEX
 from core.models import kept
+from core.models.card import model_card
 from core.models.checkpoint import load_checkpoint, read_manifest
 from core.models.fetching import fetch, fetch_evaluation
 from core.models.hub.access import Access
@@ -87,6 +88,7 @@ def run(tmp_path_factory):
         name="first",
         split_hash=split.hash,
         metrics=metrics,
+        data="HAM10000",
         licence="CC BY-NC 4.0",
         training={"weights": "local:/home/somebody/old/checkpoint", "commit": "0" * 40, "elapsed_s": 60.0},
     )
@@ -322,8 +324,17 @@ def test_the_card_says_what_was_measured(publication, run):
         "Not a medical device",
     ):
         assert part in text
+    assert head["model-index"][0]["results"][0]["dataset"]["type"] == "HAM10000"
     assert "| female |" in text
     assert f"hf-hub:{REPO}" in text
+
+
+def test_the_card_of_other_data_claims_no_ham10000(run):
+    other = replace(read_manifest(run.path / "checkpoint"), data="not recorded", licence="not recorded")
+    text = model_card(other)
+    assert yaml.safe_load(text.split("---")[1])["license"] == "other"
+    assert "model-index" in text
+    assert "HAM10000" not in text
 
 
 @pytest.mark.parametrize(

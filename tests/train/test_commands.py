@@ -27,7 +27,7 @@ from tests.conftest import ROOT
 from tests.train.conftest import folders, trainer
 from train.__main__ import app
 from train.evaluate import evaluate_checkpoint
-from train.finish import reference_of
+from train.finish import DATA, LICENCE, origin_of, reference_of
 from train.predicting import VIEWS, predict_pictures
 from train.score import pictures_in, score_folder
 
@@ -96,6 +96,26 @@ def test_what_fit_printed_names_the_checkpoint_and_every_metric(tiny):
     assert "--checkpoint run:tiny" in tiny.printed
     assert "balanced_accuracy" in tiny.printed
     assert re.search(r"\bnan\b", tiny.printed) is None
+
+
+@pytest.mark.parametrize(
+    ("ids", "data", "licence"),
+    [
+        (["ISIC_0024306", "ISIC_0034320", "ISIC_0025000_aug03"], DATA, LICENCE),
+        (["ISIC_0024306", "ISIC_0034321"], "not recorded", "not recorded"),
+        (["ISIC_0024306", "PAT_1_2_3"], "not recorded", "not recorded"),
+        (["SYN_0000001", "SYN_4000002"], "synthetic pictures, drawn by a program", "not recorded"),
+        (["SYN_0000001", "ISIC_0024306"], "not recorded", "not recorded"),
+    ],
+)
+def test_a_checkpoint_claims_only_data_that_its_pictures_are(ids, data, licence):
+    assert origin_of(pd.DataFrame({"image_id": ids})) == (data, licence)
+
+
+def test_a_run_on_drawn_pictures_says_so_and_claims_no_other_data(checkpoint, tiny):
+    assert checkpoint.manifest.data == "synthetic pictures, drawn by a program"
+    assert checkpoint.manifest.licence == "not recorded"
+    assert "HAM10000" not in (tiny.run.path / "checkpoint" / "README.md").read_text()
 
 
 def test_only_a_bundled_folder_is_called_bundled(tmp_path):
