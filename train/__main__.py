@@ -36,7 +36,8 @@ manage.add_commands(app)
 # Imports of torch take seconds: each command imports what it runs, so --help answers at once.
 
 CheckpointOption = Annotated[
-    str, typer.Option("--checkpoint", help="bundled:NAME, local:FOLDER or hf:OWNER/NAME[@REVISION].")
+    str,
+    typer.Option("--checkpoint", help="bundled:NAME, run:NAME, local:FOLDER or hf:OWNER/NAME[@REVISION]."),
 ]
 WorkersOption = Annotated[int, typer.Option(min=0, help="Processes that decode pictures.")]
 
@@ -277,7 +278,7 @@ app.command()(hub.publish)
 
 
 def _finish(folder: "RunFolder", data: Path | None, out: Path | None, display: TerminalDisplay) -> None:
-    from train.finish import finish_run
+    from train.finish import finish_run, reference_of
 
     target = out or folder.path / "checkpoint"
     _, evaluation = finish_run(
@@ -291,7 +292,7 @@ def _finish(folder: "RunFolder", data: Path | None, out: Path | None, display: T
         return
     evaluation.save(folder.path / "evaluation")
     _print_metrics(evaluation)
-    typer.echo(f"Checkpoint: {target}\nUse it with --checkpoint local:{target}")
+    typer.echo(f"Checkpoint: {target}\nUse it with --checkpoint {reference_of(target)}")
 
 
 def _load(reference: str) -> "Checkpoint":

@@ -5,6 +5,7 @@ of known input, prediction sets and natural frequencies. Test pictures are only 
 processes share the pictures, and the first writes.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,8 +23,8 @@ from core.data.synthetic import draw_lesion
 from core.errors import EvaluationError
 from core.evaluate.artifact import Evaluation
 from core.labels import CODES
-from core.models.card import model_card
-from core.models.catalog import CHECKPOINTS_FOLDER
+from core.models.card import HAM10000, model_card
+from core.models.catalog import CHECKPOINTS_FOLDER, OF_RUN
 from core.models.checkpoint import (
     Checkpoint,
     Manifest,
@@ -36,7 +37,9 @@ from core.models.network import AdditiveNetwork, build_network
 from core.predict.calibration import choose_prior_power, fit_operating_points, fit_temperature, softmax
 from core.predict.heldout import fit_held_out
 from core.predict.unknown import FeatureStatistics, InputLimits, colours_of
+from core.runs import library
 from core.runs.folder import RunFolder
+from core.settings import settings
 from train.evaluate import evaluate_checkpoint
 from train.fit import Plan, truth_of
 from train.predicting import predict_pictures, processes
@@ -45,8 +48,12 @@ from train.state import load_state
 # Enough to know where features lie: the statistics have 64 axes.
 STATISTICS_PICTURES: Final = 3000
 
-DATA: Final = "HAM10000 (Tschandl et al., 2018), 80/10/10 by lesion"
-LICENCE: Final = "CC BY-NC 4.0: non-commercial use, as HAM10000"
+DATA: Final = f"{HAM10000} (Tschandl et al., 2018), 80/10/10 by lesion"
+LICENCE: Final = f"CC BY-NC 4.0: non-commercial use, as {HAM10000}"
+NOT_RECORDED: Final = "not recorded"
+# HAM10000's ids follow each other; a copy that training made bears its original's.
+_HAM10000_IDS: Final = range(24306, 34321)
+_ARCHIVE_ID: Final = re.compile(r"ISIC_(\d{7})(?:_aug\d{2,})?")
 
 Progress = Callable[[str], Callable[[int, int], None]]
 """Given a task's name, returns a callable (done, total)."""
@@ -66,6 +73,7 @@ def finish_run(
     metadata = read_dataset(data_dir or plan.data_dir)
     split = Split.load(run.path / "split.csv")
     network, trained = best_network(run, plan)
+    data, licence = origin_of(metadata)
     manifest = Manifest(
         name=name,
         about=plan.recipe.about,
@@ -79,8 +87,8 @@ def finish_run(
         operating_points=(),
         golden_logits=(),
         split_hash=plan.split_hash,
-        data=DATA,
-        licence=LICENCE,
+        data=data,
+        licence=licence,
         recipe=plan.recipe.to_json(),
         training={
             **trained,
@@ -125,10 +133,25 @@ def finish_run(
     return save(replace(manifest, metrics=metrics)), evaluation
 
 
+def origin_of(metadata: pd.DataFrame) -> tuple[str, str]:
+    """Return what data a table shows and under which licence, as far as the ids of its images tell."""
+    ids = [str(image_id) for image_id in metadata["image_id"]]
+    archived = [_ARCHIVE_ID.fullmatch(image_id) for image_id in ids]
+    if ids and all(found and int(found[1]) in _HAM10000_IDS for found in archived):
+        return DATA, LICENCE
+    if ids and all(image_id.startswith("SYN_") for image_id in ids):
+        return "synthetic pictures, drawn by a program", NOT_RECORDED
+    return NOT_RECORDED, NOT_RECORDED
+
+
 def reference_of(folder: Path) -> str:
     """Return how people name the checkpoint in this folder."""
     resolved = folder.resolve()
-    return f"bundled:{resolved.name}" if resolved.parent == CHECKPOINTS_FOLDER else f"local:{resolved}"
+    if resolved.parent == CHECKPOINTS_FOLDER:
+        return f"bundled:{resolved.name}"
+    if resolved.name == OF_RUN and resolved.parents[1] == settings().runs_dir.resolve():
+        return str(library.reference_of(resolved.parent))
+    return f"local:{resolved}"
 
 
 def best_network(run: RunFolder, plan: Plan) -> tuple[AdditiveNetwork, dict[str, float]]:

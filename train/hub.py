@@ -41,7 +41,7 @@ def pull(
 
 
 def publish(
-    source: Annotated[str, typer.Argument(help="A run's name or folder, or bundled:NAME or local:FOLDER.")],
+    source: Annotated[str, typer.Argument(help="A run's name or folder, bundled:NAME or local:FOLDER.")],
     repo: Annotated[str, typer.Option("--repo", help="Where to: OWNER/NAME on the Hub.")],
     private: Annotated[
         bool,

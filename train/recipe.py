@@ -88,7 +88,7 @@ class RegulariseConfig:
 class DistilConfig:
     """Learning from other checkpoints; see `train.distil`. Off without teachers.
 
-    teachers: checkpoint references (bundled:, local:, hf:); their answers are averaged.
+    teachers: checkpoint references (bundled:, run:, local:, hf:); their answers are averaged.
     weight: the teachers' share of the loss; the rest is the truth's.
     temperature: how much their answers are softened; 1 not at all.
     """

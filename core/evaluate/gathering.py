@@ -7,7 +7,9 @@ from typing import Final
 
 from core.evaluate.artifact import METRICS_FILE, Evaluation
 from core.models import kept
-from core.models.catalog import BUNDLED_FOLDER, MANIFEST_FILE, bundled_names
+from core.models.catalog import BUNDLED_FOLDER, MANIFEST_FILE, OF_RUN, bundled_names
+from core.models.reference import RUN_NAME
+from core.settings import settings
 
 EVALUATIONS_FOLDER: Final = BUNDLED_FOLDER / "evaluations"
 
@@ -38,6 +40,9 @@ def weights_folder(checkpoint: str) -> Path | None:
     kind, _, name = checkpoint.partition(":")
     if kind == "bundled" and name in bundled_names():
         return BUNDLED_FOLDER / "checkpoints" / name
+    if kind == "run" and RUN_NAME.fullmatch(name):
+        folder = settings().runs_dir / name / OF_RUN
+        return folder if (folder / MANIFEST_FILE).is_file() else None
     if kind == "local" and (Path(name) / MANIFEST_FILE).is_file():
         return Path(name)
     if kind == "hf":

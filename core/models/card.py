@@ -15,7 +15,9 @@ from core.labels import BY_CODE
 from core.models.checkpoint import Manifest
 from core.models.registry import MODELS
 
-TAGS: Final = ("image-classification", "timm", "dermoscopy", "HAM10000", "lesionlens")
+HAM10000: Final = "HAM10000"
+"""Begins the description of the data of a checkpoint that learned from it."""
+TAGS: Final = ("image-classification", "timm", "dermoscopy", "lesionlens")
 _INDEXED: Final = (
     "balanced_accuracy",
     "macro_auc",
@@ -42,10 +44,14 @@ def model_card(manifest: Manifest, *, repo: str | None = None, evaluation: Evalu
         _training(manifest),
         _results(manifest),
         *([] if evaluation is None else [_subgroups(manifest, evaluation)]),
-        _LIMITS,
-        _CITATION,
+        f"## Limits\n\n{_LIMITS_OF_HAM10000 if _is_ham10000(manifest) else _LIMITS_OF_OTHERS}{_LIMITS}",
+        *([_CITATION] if _is_ham10000(manifest) else []),
     ]
     return "\n".join(parts)
+
+
+def _is_ham10000(manifest: Manifest) -> bool:
+    return manifest.data.startswith(HAM10000)
 
 
 def _metadata(manifest: Manifest) -> str:
@@ -59,14 +65,18 @@ def _metadata(manifest: Manifest) -> str:
         "license": "cc-by-nc-4.0" if "CC BY-NC 4.0" in manifest.licence else "other",
         "library_name": "timm",
         "pipeline_tag": "image-classification",
-        "tags": list(TAGS),
+        "tags": [*TAGS, *([HAM10000] if _is_ham10000(manifest) else [])],
     }
     if manifest.model in MODELS:
         fields["base_model"] = f"timm/{MODELS[manifest.model].timm_name}"
     if measured:
         result = {
             "task": {"type": "image-classification", "name": "Seven diagnoses of a skin lesion"},
-            "dataset": {"type": "HAM10000", "name": manifest.data, "split": "test"},
+            "dataset": {
+                "type": HAM10000 if _is_ham10000(manifest) else "other",
+                "name": manifest.data,
+                "split": "test",
+            },
             "metrics": measured,
         }
         fields["model-index"] = [{"name": manifest.name, "results": [result]}]
@@ -188,10 +198,14 @@ def _number(value: float | int | None) -> str:
     return "n/a" if value is None or math.isnan(value) else f"{value:.3f}"
 
 
-_LIMITS = """## Limits
-
+_LIMITS_OF_HAM10000 = """\
 - HAM10000 comes from two clinics, mostly from light skin. Other skin, other cameras and photos without a
   dermatoscope were not tested.
+"""
+_LIMITS_OF_OTHERS = """\
+- Whose skin the training pictures show is not recorded, nor what other cameras would change.
+"""
+_LIMITS = """\
 - It knows seven diagnoses. Anything else is answered as one of them, unless the picture looks unlike the
   training data.
 - A low malignancy probability does not rule out cancer.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from core.errors import HubError, UnknownReference
 from core.models.reference import Reference, check_repository, parse_reference
+from core.settings import settings
 
 if TYPE_CHECKING:
     from core.models.hub.access import Access
@@ -20,6 +21,8 @@ CATALOG_FILE: Final = BUNDLED_FOLDER / "catalog.toml"
 CHECKPOINTS_FOLDER: Final = BUNDLED_FOLDER / "checkpoints"
 # A checkpoint writes its manifest last, so its presence means that the folder is whole.
 MANIFEST_FILE: Final = "lesionlens.json"
+OF_RUN: Final = "checkpoint"
+"""The folder of a run's folder in which it leaves its checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,8 @@ def folder_of(
     """
     if reference.kind == "bundled":
         return _bundled(reference.name)
+    if reference.kind == "run":
+        return _of_run(reference.name)
     if reference.kind == "local":
         return _local(reference.name)
     from core.models.hub.access import Access  # half a second of imports that only the Hub needs
@@ -136,6 +141,14 @@ def _bundled(name: str) -> Path:
         there = ", ".join(bundled_names()) or "none"
         raise UnknownReference(f"No checkpoint named {name!r} came with this app; bundled are: {there}.")
     return CHECKPOINTS_FOLDER / name
+
+
+def _of_run(name: str) -> Path:
+    folder = settings().runs_dir / name / OF_RUN
+    if not (folder / MANIFEST_FILE).is_file():
+        # Where the runs lie is the server's business, so the message does not say it.
+        raise UnknownReference(f"Run {name!r} has left no checkpoint on this machine.")
+    return folder
 
 
 def _local(name: str) -> Path:

@@ -1,4 +1,4 @@
-"""How a checkpoint is named, everywhere: `bundled:name`, `local:folder` or `hf:owner/name@revision`."""
+"""How a checkpoint is named: `bundled:name`, `run:name`, `local:folder` or `hf:owner/name@revision`."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -7,8 +7,10 @@ from typing import Final, Literal
 
 from core.errors import UnknownReference
 
-Kind = Literal["bundled", "local", "hf"]
-FORMS: Final = "bundled:name, local:folder or hf:owner/name@revision"
+Kind = Literal["bundled", "run", "local", "hf"]
+FORMS: Final = "bundled:name, run:name, local:folder or hf:owner/name@revision"
+RUN_NAME: Final = re.compile(r"\w[\w.-]{0,99}")
+"""What a run may be called: one plain folder, never hidden."""
 # A name becomes part of a path and must not climb out of its folder: no separator, no leading dot, no "..".
 _NAME: Final = r"(?!.*\.\.)[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?"
 _REPOSITORY: Final = re.compile(rf"{_NAME}/{_NAME}")
@@ -22,8 +24,9 @@ class Reference:
     """Where a checkpoint lies; `str()` gives what `parse_reference` takes.
 
     Attributes:
-        kind: "bundled" with the app, a "local" folder, or a repository of the Hugging Face Hub ("hf").
-        name: the bundled name, the folder as it was given, or owner/name.
+        kind: "bundled" with the app, made by a "run" on this machine, a "local" folder, or a repository of
+            the Hugging Face Hub ("hf").
+        name: the bundled name, the run's, the folder as it was given, or owner/name.
         revision: branch, tag or commit of a Hub repository; None is its main branch.
 
     Raises:
@@ -56,10 +59,11 @@ def parse_reference(text: str) -> Reference:
         UnknownReference: it spells none; the message says which forms there are.
     """
     kind, colon, name = text.strip().partition(":")
-    if not colon or kind not in _CHECKS:
+    known = _KINDS.get(kind)
+    if not colon or known is None:
         raise UnknownReference(f"{text!r} names no checkpoint; expected {FORMS}.")
-    if kind != "hf":
-        return Reference("bundled" if kind == "bundled" else "local", name)
+    if known != "hf":
+        return Reference(known, name)
     repository, at, revision = name.partition("@")
     return Reference("hf", repository, revision if at else None)
 
@@ -98,13 +102,20 @@ def _check_bundled(name: str) -> None:
         )
 
 
+def _check_run(name: str) -> None:
+    if not RUN_NAME.fullmatch(name):
+        raise UnknownReference(f"{name!r} is no name of a run; expected letters, digits, dots and dashes.")
+
+
 def _check_local(name: str) -> None:
     if not name.strip() or "\0" in name:
         raise UnknownReference("local: needs a folder, for example local:runs/first/checkpoints/best.")
 
 
-_CHECKS: Final[Mapping[str, Callable[[str], None]]] = {
+_CHECKS: Final[Mapping[Kind, Callable[[str], None]]] = {
     "bundled": _check_bundled,
+    "run": _check_run,
     "local": _check_local,
     "hf": check_repository,
 }
+_KINDS: Final[Mapping[str, Kind]] = {kind: kind for kind in _CHECKS}

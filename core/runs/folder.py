@@ -16,7 +16,6 @@ import errno
 import json
 import math
 import os
-import re
 import socket
 import time
 from collections.abc import Iterable
@@ -31,6 +30,7 @@ import psutil  # type: ignore[import-untyped]  # its types are a package of thei
 from filelock import FileLock
 
 from core.errors import RunError
+from core.models.reference import RUN_NAME
 
 STALE_AFTER_S: Final = 120.0
 """A run on another machine whose heartbeat is this late has died; here its process is looked at."""
@@ -48,7 +48,6 @@ _CLOCKS_DIFFER_S: Final = 30.0
 _LONGEST_GAP_S: Final = 3600.0
 # A process start is counted from the machine's start, so it is off by a little.
 _CLOCK_SLACK_S: Final = 2.0
-_NAME: Final = re.compile(r"\w[\w.-]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -343,7 +342,7 @@ class RunFolder:
 
 def checked_name(name: str) -> str:
     """Return a name that a run may bear; raises RunError for one that may not."""
-    if not _NAME.fullmatch(name):
+    if not RUN_NAME.fullmatch(name):
         raise RunError(
             f"{name!r} cannot be a run's name; use up to 100 letters, digits, '-', '_' and '.', a letter "
             "or digit first."

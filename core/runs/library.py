@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from core.errors import RunError
-from core.models.reference import Reference
+from core.models.catalog import MANIFEST_FILE, OF_RUN
+from core.models.reference import RUN_NAME, Reference
 from core.runs.folder import LIVE_STATES, Status
 from core.settings import REPOSITORY
 
@@ -204,8 +205,19 @@ def _started(config: Mapping[str, Any], status: Status) -> float:
 
 def trained_here(folder: Path) -> list[Reference]:
     """Return the checkpoints that the runs of a folder have left, by name."""
-    whole = sorted(folder.glob("*/checkpoint/lesionlens.json"))
-    return [Reference("local", str(path.parent)) for path in whole if not path.parts[-3].startswith(".")]
+    whole = sorted(folder.glob(f"*/{OF_RUN}/{MANIFEST_FILE}"))
+    runs = [path.parent.parent for path in whole]
+    return [reference_of(run) for run in runs if not run.name.startswith(".")]
+
+
+def reference_of(run: Path) -> Reference:
+    """Return what the checkpoint of a run of the runs' folder is called, wherever people read it.
+
+    A folder that was renamed to what no run may be called is named by its whole path.
+    """
+    if RUN_NAME.fullmatch(run.name):
+        return Reference("run", run.name)
+    return Reference("local", str(run / OF_RUN))
 
 
 def differences(configs: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,6 +48,7 @@ class Queued:
         submitted: when it was put here, seconds since 1970.
         what: "fit" begins the run, "resume" goes on with it.
         starting: whether its trainer was started, and has not taken its run folder yet.
+        starter: host of the dispatcher that started it; "" where nobody has.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Queued:
     submitted: float = 0.0
     what: Literal["fit", "resume"] = "fit"
     starting: bool = False
+    starter: str = ""
 
     @property
     def arguments(self) -> list[str]:
@@ -191,13 +193,15 @@ def _next(runs_dir: Path, lock: FileLock) -> Queued | None:
             while _lives_here(run) and waiting(runs_dir):
                 time.sleep(LOOK_EVERY_S)
         with _changing(runs_dir) as items:
-            if not items:
+            # What another machine is starting is not started twice.
+            free = next((place for place, item in enumerate(items) if not item.starting), None)
+            if free is None:
                 # Still under the queue's lock: who submits now finds that there is no dispatcher.
                 lock.release()
                 return None
             if not living_here(runs_dir):
-                items[0] = replace(items[0], starting=True)
-                return items[0]
+                items[free] = replace(items[free], starting=True, starter=gethostname())
+                return items[free]
 
 
 def _train(runs_dir: Path, item: Queued) -> None:
@@ -213,7 +217,8 @@ def _train(runs_dir: Path, item: Queued) -> None:
             items[:] = [other for other in items if other.name != item.name]
         process.wait()
     if run.path.is_dir():
-        output.replace(run.path / "output.txt")
+        with suppress(FileNotFoundError):  # whoever else looks after this folder has moved it
+            output.replace(run.path / "output.txt")
 
 
 def _is_trained_by(run: RunFolder, pid: int) -> bool:
@@ -266,12 +271,18 @@ def _last_status(run: RunFolder) -> Status:
 
 
 def _restore_started(runs_dir: Path) -> None:
-    """Let what a killed dispatcher was starting wait again, unless its run is there."""
+    """Let what a killed dispatcher of this machine was starting wait again, unless its run is there."""
+    mine = ("", gethostname())  # "": started before the starter was written down
     with _changing(runs_dir) as items:
         items[:] = [
-            replace(item, starting=False)
+            replace(item, starting=False, starter="") if item.starter in mine else item
             for item in items
-            if not (item.starting and item.what == "fit" and (runs_dir / item.name).exists())
+            if not (
+                item.starting
+                and item.starter in mine
+                and item.what == "fit"
+                and (runs_dir / item.name).exists()
+            )
         ]
 
 

@@ -3,7 +3,7 @@
 Pictures that people bring stay in these caches, in memory, for at most KEEP_PICTURES.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -54,12 +54,15 @@ def _evaluation(folder: Path, written: int) -> Evaluation:  # noqa: ARG001 -- a 
     return Evaluation.load(folder)
 
 
-def measured(reference: str) -> Iterator[tuple[Path, Evaluation]]:
-    """Yield the evaluations of a checkpoint that are here, with their folders; broken ones are left out."""
+def measured(references: Collection[str]) -> Iterator[tuple[Path, Evaluation]]:
+    """Yield the evaluations that are here of a checkpoint, with their folders; broken ones are left out.
+
+    references: every name that the checkpoint has or had.
+    """
     for folder in evaluation_folders(settings().runs_dir):
         with suppress(EvaluationError):
             found = evaluation(folder)
-            if found.checkpoint == reference:
+            if found.checkpoint in references:
                 yield folder, found
 
 

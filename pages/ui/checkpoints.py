@@ -45,7 +45,7 @@ def choose() -> Chosen | None:
     except CheckpointError as problem:
         st.error(
             f"**There is no checkpoint to ask.** {notices.plain(str(problem))}\n\n"
-            "LESIONLENS_CHECKPOINT names one: `bundled:name`, `local:folder` or `hf:owner/name`.",
+            "LESIONLENS_CHECKPOINT names one: `bundled:name`, `run:name`, `local:folder` or `hf:owner/name`.",
             icon=":material/deployed_code_alert:",
         )
         return None
@@ -141,6 +141,8 @@ def _asked_for() -> list[Reference]:
 
 def _title(name: str) -> str:
     reference = parse_reference(name)
+    if reference.kind == "run":
+        return f"{reference.name} (run)"
     if reference.kind == "local":
         return f"{Path(reference.name).name} (local)"  # its full path is the server's business
     if reference.kind == "bundled":

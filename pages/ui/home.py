@@ -71,7 +71,7 @@ def draw_installed() -> None:
             "Checkpoint",
             state.checkpoint,
             "Bundled checkpoints come with the code. LESIONLENS_CHECKPOINT names another one: "
-            "`bundled:name`, `local:folder` or `hf:owner/name`.",
+            "`bundled:name`, `run:name`, `local:folder` or `hf:owner/name`.",
         )
         _draw_line(
             "Dataset",

@@ -57,7 +57,7 @@ def _folder(reference: str) -> Path:
     Raises:
         EvaluationError: there is none here.
     """
-    for folder, evaluation in cache.measured(reference):
+    for folder, evaluation in cache.measured([reference]):
         # Probabilities averaged over views have other thresholds than those of one look.
         if evaluation.split == "test" and evaluation.views == 1 and evaluation.val is not None:
             return folder

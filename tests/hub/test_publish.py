@@ -21,10 +21,11 @@ from core.evaluate.artifact import FACT_COLUMNS, PROBABILITY_COLUMNS, Evaluation
 from core.evaluate.intervals import lesion_bootstrap
 from core.labels import INDEX
 from core.models import kept
+from core.models.card import model_card
 from core.models.checkpoint import load_checkpoint, read_manifest
 from core.models.fetching import fetch, fetch_evaluation
 from core.models.hub.access import Access
-from core.models.hub.publication import Material, material_of, put_together, without_paths
+from core.models.hub.publication import Material, json_without_paths, material_of, put_together, without_paths
 from core.models.hub.publishing import compare, publish
 from core.models.hub.pulling import pull
 from core.models.reference import parse_reference
@@ -87,6 +88,7 @@ def run(tmp_path_factory):
         name="first",
         split_hash=split.hash,
         metrics=metrics,
+        data="HAM10000",
         licence="CC BY-NC 4.0",
         training={"weights": "local:/home/somebody/old/checkpoint", "commit": "0" * 40, "elapsed_s": 60.0},
     )
@@ -126,7 +128,7 @@ def test_nothing_of_this_machine_is_sent(hub, access, publication, run):
     for secret in (b"/home/somebody", str(run.path.parent).encode(), b"hf_write", b"heartbeat"):
         assert secret not in everything
     assert json.loads(hub.files(REPO)["run/config.json"])["data_dir"] == "ham10000"
-    assert b"local:checkpoint, epoch 1/14" in hub.files(REPO)["run/log.txt"]
+    assert "weights from local:…\n" in hub.files(REPO)["run/log.txt"].decode()
 
 
 def test_timm_answers_with_the_same_logits(everybodys_hub, access, publication, run, tmp_path):
@@ -322,24 +324,54 @@ def test_the_card_says_what_was_measured(publication, run):
         "Not a medical device",
     ):
         assert part in text
+    assert head["model-index"][0]["results"][0]["dataset"]["type"] == "HAM10000"
     assert "| female |" in text
     assert f"hf-hub:{REPO}" in text
+
+
+def test_the_card_of_other_data_claims_no_ham10000(run):
+    other = replace(read_manifest(run.path / "checkpoint"), data="not recorded", licence="not recorded")
+    text = model_card(other)
+    assert yaml.safe_load(text.split("---")[1])["license"] == "other"
+    assert "model-index" in text
+    assert "HAM10000" not in text
 
 
 @pytest.mark.parametrize(
     ("text", "public"),
     [
-        ("at /home/anna/data/ham", "at ham"),
-        ('{"data_dir": "/home/anna/ham"}', '{"data_dir": "ham"}'),
-        ("local:/srv/runs/a/checkpoint", "local:checkpoint"),
-        ("~/runs/first and ./here/it/is", "first and ./here/it/is"),
-        ("C:\\Users\\anna\\data", "data"),
+        ("at /home/anna/data/ham", "at …"),
+        ("at /home/john smith/private data/X, epoch 3\nthen", "at …\nthen"),
+        ("local:/srv/runs/a/checkpoint", "local:…"),
+        ("in ~/runs/first", "in …"),
+        ("./here/it/is", "./here/it/is"),
+        ("at C:\\Users\\John Smith\\data", "at …"),
+        ("at \\\\server\\share\\john smith", "at …"),
+        ("at file:///home/john/X", "at …"),
         ("see https://doi.org/10.1038/sdata.2018.161", "see https://doi.org/10.1038/sdata.2018.161"),
         ("epoch 1/14, n/a, CC BY-NC/4", "epoch 1/14, n/a, CC BY-NC/4"),
     ],
 )
-def test_paths_of_this_machine_are_cut_to_their_last_part(text, public):
+def test_a_line_ends_where_a_path_of_this_machine_begins(text, public):
     assert without_paths(text) == public
+
+
+@pytest.mark.parametrize(
+    ("value", "public"),
+    [
+        ("/home/john smith/private data/X", "X"),
+        ("C:\\Users\\John Smith\\data\\X", "X"),
+        ("\\\\server\\John Smith\\X", "X"),
+        ("file:///home/john smith/X", "X"),
+        ("checkpoint:local:/home/john smith/old/checkpoint", "checkpoint:local:checkpoint"),
+        ("/data", "data"),
+        ("not found: /home/john smith/X", "not found: …"),
+        ("run:mine", "run:mine"),
+        ({"a": ["/home/john smith/X", 0.1, None]}, {"a": ["X", 0.1, None]}),
+    ],
+)
+def test_a_path_that_is_a_whole_value_becomes_its_last_part(value, public):
+    assert json.loads(json_without_paths(json.dumps({"at": value}))) == {"at": public}
 
 
 def test_a_changed_weight_is_not_published(run, tmp_path):

@@ -248,6 +248,20 @@ def test_notes_are_kept_and_found(open_page, runs_dir):
     assert list(rows(app)) == ["one"]
 
 
+def test_a_shared_server_writes_no_notes_even_when_a_browser_asks(open_page, runs_dir, monkeypatch):
+    write_run(runs_dir / "one")
+    app = open_page("Train", run="one")
+    app.text_area(key="train_note_one").set_value("Mine.")
+    # The page was drawn before training was switched off, so its button still works.
+    monkeypatch.setenv("LESIONLENS_ALLOW_TRAINING", "false")
+    settings.cache_clear()
+    app.button(key="train_keep_notes").click().run()
+    assert not app.exception
+    assert read_notes(runs_dir / "one") == Notes()
+    assert app.text_input(key="train_tags_one").disabled
+    assert app.text_area(key="train_note_one").disabled
+
+
 def test_thousands_of_runs_are_listed_as_far_as_a_person_looks(open_page, runs_dir):
     for number in range(shelf.SHOWN + 5):
         folder = runs_dir / f"run-{number}"

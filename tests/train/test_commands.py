@@ -19,13 +19,15 @@ from core.errors import DataError, EvaluationError, LesionLensError, RunError
 from core.evaluate.artifact import Evaluation
 from core.evaluate.operating import Wish, choose_threshold
 from core.labels import CODE_OF_ISIC_COLUMN, CODES, ISIC_2018_COLUMNS
+from core.models.catalog import folder_of
 from core.models.checkpoint import load_checkpoint, write_manifest
+from core.models.reference import parse_reference
 from core.settings import settings
 from tests.conftest import ROOT
 from tests.train.conftest import folders, trainer
 from train.__main__ import app
 from train.evaluate import evaluate_checkpoint
-from train.finish import reference_of
+from train.finish import DATA, LICENCE, origin_of, reference_of
 from train.predicting import VIEWS, predict_pictures
 from train.score import pictures_in, score_folder
 
@@ -66,7 +68,7 @@ def test_a_finished_run_is_a_checkpoint_with_its_evaluation(tiny, checkpoint):
     assert manifest.metrics["accuracy"]["value"] == pytest.approx(evaluation.metrics["accuracy"].value)
     assert manifest.training["weights"] == "random weights, as asked"
     assert checkpoint.statistics is not None
-    assert evaluation.checkpoint == tiny.reference
+    assert evaluation.checkpoint == "run:tiny"
     card = (tiny.run.path / "checkpoint" / "README.md").read_text()
     assert "Not a medical device" in card
     assert "| balanced_accuracy |" in card
@@ -91,14 +93,42 @@ def test_calibrate_gives_an_older_checkpoint_what_finish_gives_a_new_one(tiny, c
 
 
 def test_what_fit_printed_names_the_checkpoint_and_every_metric(tiny):
-    assert f"--checkpoint {tiny.reference}" in tiny.printed
+    assert "--checkpoint run:tiny" in tiny.printed
     assert "balanced_accuracy" in tiny.printed
     assert re.search(r"\bnan\b", tiny.printed) is None
+
+
+@pytest.mark.parametrize(
+    ("ids", "data", "licence"),
+    [
+        (["ISIC_0024306", "ISIC_0034320", "ISIC_0025000_aug03"], DATA, LICENCE),
+        (["ISIC_0024306", "ISIC_0034321"], "not recorded", "not recorded"),
+        (["ISIC_0024306", "PAT_1_2_3"], "not recorded", "not recorded"),
+        (["SYN_0000001", "SYN_4000002"], "synthetic pictures, drawn by a program", "not recorded"),
+        (["SYN_0000001", "ISIC_0024306"], "not recorded", "not recorded"),
+    ],
+)
+def test_a_checkpoint_claims_only_data_that_its_pictures_are(ids, data, licence):
+    assert origin_of(pd.DataFrame({"image_id": ids})) == (data, licence)
+
+
+def test_a_run_on_drawn_pictures_says_so_and_claims_no_other_data(checkpoint, tiny):
+    assert checkpoint.manifest.data == "synthetic pictures, drawn by a program"
+    assert checkpoint.manifest.licence == "not recorded"
+    assert "HAM10000" not in (tiny.run.path / "checkpoint" / "README.md").read_text()
 
 
 def test_only_a_bundled_folder_is_called_bundled(tmp_path):
     assert reference_of(ROOT / "core" / "bundled" / "checkpoints" / "x") == "bundled:x"
     assert reference_of(tmp_path / "x") == f"local:{tmp_path / 'x'}"
+
+
+def test_a_runs_own_checkpoint_is_called_by_the_run_and_not_by_its_path(tiny):
+    folder = tiny.run.path / "checkpoint"
+    assert reference_of(folder) == tiny.reference
+    with folders(tiny.run.path.parent, tiny.cache):
+        assert reference_of(folder) == "run:tiny"
+        assert folder_of(parse_reference("run:tiny")) == folder
 
 
 def test_finish_writes_elsewhere_and_passes_over_unreadable_pictures(tiny, tmp_path):

@@ -6,31 +6,40 @@
     split.csv                                                               which picture was in which part
     run/config.json run/events.jsonl run/log.txt                            how it was trained
 
-Paths of this machine are cut down to their last part; host, process and state of a run stay here.
+Paths of this machine are cut down to their last part, and in sentences cut off with all that follows in their
+line; host, process and state of a run stay here.
 """
 
 import json
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from core.errors import BrokenCheckpoint, EvaluationError, UnknownReference
 from core.evaluate.artifact import METRICS_FILE, PREDICTIONS_FILE, VAL_FILE, Evaluation
 from core.models.card import model_card
-from core.models.catalog import BUNDLED_FOLDER, MANIFEST_FILE, folder_of
+from core.models.catalog import BUNDLED_FOLDER, MANIFEST_FILE, OF_RUN, folder_of
 from core.models.checkpoint import CARD_FILE, EXTRAS_FILE, Manifest, load_checkpoint, read_manifest
 from core.models.kept import CONFIG_FILE, EVALUATION_FOLDER, SPLIT_FILE, WEIGHTS_FILE
 from core.models.reference import check_repository, parse_reference
 from core.runs.folder import RunFolder
 
 RUN_FOLDER: Final = "run"
-RUN_FILES: Final = ("config.json", "events.jsonl", "log.txt")
 # The names under which something of ours may lie in a repository: what is left of an earlier version goes.
 OURS: Final = (EXTRAS_FILE, SPLIT_FILE, f"{EVALUATION_FOLDER}/*", f"{RUN_FOLDER}/*")
-# Two parts at least, so that "n/a" and "1/14" are none; nothing of an address with "//".
-_POSIX_PATH: Final = re.compile(r"(?<![\w./~])~?/(?!/)(?:[^/\s\"',;)]+/)+([^/\s\"',;)]+)")
-_WINDOWS_PATH: Final = re.compile(r"\b[A-Za-z]:\\{1,2}(?:[^\\\s\"']+\\{1,2})+([^\\\s\"']+)")
+# Where a path begins: of POSIX (two parts at least, so that "n/a" and "1/14" are none, and nothing of an
+# address with "//"), of Windows, of a share, or as an address of this machine. Names may hold blanks, so
+# nobody can tell where a path in a sentence ends.
+_PATH: Final = re.compile(
+    r"(?<![\w./~<])~?/(?![/\s])[^/\n<>]+/|(?<![\w./])~[/\\]|\b[A-Za-z]:[\\/](?!/)|\\\\+[\w?.]|\bfile:/",
+    re.IGNORECASE,
+)
+_WHOLE_PATH: Final = re.compile(
+    r"((?:checkpoint:|local:)*)(?:~|/(?!/)|[A-Za-z]:[\\/]|\\\\|file:/)", re.IGNORECASE
+)
+_CUT: Final = "…"
 
 
 @dataclass(frozen=True)
@@ -84,8 +93,8 @@ def material_of(name: str, runs_dir: Path) -> Material:
     """
     if name.partition(":")[0] in ("bundled", "local", "hf"):
         return _of_reference(name)
-    run = RunFolder.open(runs_dir, name)
-    folder = run.path / "checkpoint"
+    run = RunFolder.open(runs_dir, name.removeprefix("run:"))
+    folder = run.path / OF_RUN
     if not (folder / MANIFEST_FILE).is_file():
         raise UnknownReference(
             f"Run {run.path.name} has no checkpoint yet. Make one: python -m train finish {run.path.name}."
@@ -109,7 +118,7 @@ def put_together(material: Material, repo: str) -> Publication:
     manifest = read_manifest(material.folder)
     evaluation = None if material.evaluation is None else _evaluation(material.evaluation, manifest)
     # As every reader of the published folder reads it: without this machine's paths.
-    public = without_paths((material.folder / MANIFEST_FILE).read_text(encoding="utf-8"))
+    public = json_without_paths((material.folder / MANIFEST_FILE).read_text(encoding="utf-8"))
     card = without_paths(model_card(manifest, repo=repo, evaluation=evaluation))
     items = [
         Item(CONFIG_FILE, material.folder / CONFIG_FILE),
@@ -124,8 +133,44 @@ def put_together(material: Material, repo: str) -> Publication:
 
 
 def without_paths(text: str) -> str:
-    """Return a text in which each absolute path is cut down to its last part."""
-    return _WINDOWS_PATH.sub(r"\1", _POSIX_PATH.sub(r"\1", text))
+    """Return a text whose lines end where an absolute path begins."""
+    return "".join(_cut(line) for line in text.splitlines(keepends=True))
+
+
+def json_without_paths(text: str) -> str:
+    """Return JSON in which a string that is an absolute path is that path's last part; others are cut.
+
+    What is no JSON is a text.
+    """
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return without_paths(text)
+    public = _public(value)
+    if json.dumps(public) == json.dumps(value):
+        return text
+    indent = 2 if "\n" in text.strip() else None
+    return json.dumps(public, indent=indent) + ("\n" if text.endswith("\n") else "")
+
+
+def _cut(line: str) -> str:
+    found = _PATH.search(line)
+    if found is None:
+        return line
+    return line[: found.start()] + _CUT + ("\n" if line.endswith("\n") else "")
+
+
+def _public(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_public(key): _public(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_public(one) for one in value]
+    if not isinstance(value, str):
+        return value
+    whole = _WHOLE_PATH.match(value)
+    if whole is None:
+        return without_paths(value)
+    return whole[1] + re.split(r"[/\\]+", value.rstrip("/\\"))[-1]
 
 
 def _of_reference(name: str) -> Material:
@@ -173,11 +218,22 @@ def _run_items(run: Path | None) -> list[Item]:
     if run is None:
         return []
     items = [Item(SPLIT_FILE, run / SPLIT_FILE)] if (run / SPLIT_FILE).is_file() else []
-    for name in RUN_FILES:
+    for name in _CLEANED:
         if (run / name).is_file():
-            text = without_paths((run / name).read_text(encoding="utf-8", errors="replace"))
+            text = _CLEANED[name]((run / name).read_text(encoding="utf-8", errors="replace"))
             items.append(Item(f"{RUN_FOLDER}/{name}", text.encode()))
     return items
+
+
+def _events_without_paths(text: str) -> str:
+    return "".join(json_without_paths(line) for line in text.splitlines(keepends=True))
+
+
+_CLEANED: Final[Mapping[str, Callable[[str], str]]] = {
+    "config.json": json_without_paths,
+    "events.jsonl": _events_without_paths,
+    "log.txt": without_paths,
+}
 
 
 def _absent(items: list[Item]) -> tuple[str, ...]:

@@ -1,11 +1,13 @@
 """What comes after a training: its measured worth, and where to go with the checkpoint."""
 
 import math
+from collections.abc import Collection
 
 import streamlit as st
 
+from core.models.catalog import MANIFEST_FILE, OF_RUN
 from core.runs.following import Telling
-from core.runs.library import BUNDLED_RUNS, Summary
+from core.runs.library import BUNDLED_RUNS, Summary, reference_of
 from pages.ui import cache, frame, notices
 
 
@@ -25,7 +27,8 @@ def draw(run: Summary, telling: Telling, state: str) -> None:
     if reference is None:
         st.caption("No checkpoint of this run lies here.")
         return
-    _draw_measured(reference)
+    # What was measured before runs had references of their own is told by its folder.
+    _draw_measured((reference, f"local:{run.folder / OF_RUN}"))
     with st.container(horizontal=True):
         for title in ("Predict", "Compare"):
             page = frame.PAGES[title]
@@ -45,12 +48,11 @@ def checkpoint_of(run: Summary) -> str | None:
     if run.is_bundled:
         name = run.name
         return f"bundled:{name}" if (BUNDLED_RUNS.parent / "checkpoints" / name).is_dir() else None
-    folder = run.folder / "checkpoint"
-    return f"local:{folder}" if (folder / "lesionlens.json").is_file() else None
+    return str(reference_of(run.folder)) if (run.folder / OF_RUN / MANIFEST_FILE).is_file() else None
 
 
-def _draw_measured(reference: str) -> None:
-    for _, evaluation in cache.measured(reference):
+def _draw_measured(references: Collection[str]) -> None:
+    for _, evaluation in cache.measured(references):
         one = evaluation.metrics.get("balanced_accuracy")
         if one is not None and math.isfinite(one.value):
             st.markdown(

@@ -8,6 +8,7 @@ from core.errors import RunError
 from core.runs.library import Summary
 from core.runs.notes import Notes, read_notes, write_notes
 from core.runs.story import clock
+from core.settings import settings
 from core.words import NBSP
 from pages.ui import notices
 from pages.ui.train import controls, player
@@ -64,12 +65,20 @@ def _draw_hold(run: Summary) -> None:
 def _draw_notes(run: Summary) -> None:
     notes = read_notes(run.folder)
     label = ", ".join(notes.tags) or "Tags and note"
+    shared = not settings().allow_training
     with st.popover(notices.plain(label), icon=":material/sell:"):
         tags = st.text_input(
-            "Tags", ", ".join(notes.tags), key=f"train_tags_{run.reference}", help="With commas between them."
+            "Tags",
+            ", ".join(notes.tags),
+            key=f"train_tags_{run.reference}",
+            help="With commas between them.",
+            disabled=shared,
         )
-        note = st.text_area("Note", notes.note, key=f"train_note_{run.reference}")
-        if st.button("Keep", key="train_keep_notes", icon=":material/save:"):
+        note = st.text_area("Note", notes.note, key=f"train_note_{run.reference}", disabled=shared)
+        if shared:
+            st.caption("This server is shared, so nothing is written here.")
+        # A browser may still send what is disabled.
+        if st.button("Keep", key="train_keep_notes", icon=":material/save:", disabled=shared) and not shared:
             try:
                 write_notes(run.folder, Notes.of(tags, note))
             except RunError as problem:

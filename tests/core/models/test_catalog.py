@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from core.errors import UnknownReference
+from core.evaluate.gathering import weights_folder
 from core.models import catalog as catalog_module
 from core.models.catalog import CATALOG_FILE, CHECKPOINTS_FOLDER, bundled_names, catalog, folder_of
 from core.models.reference import Reference, parse_reference
@@ -67,6 +68,17 @@ def test_a_local_folder_without_a_checkpoint_is_refused_by_name(bundle):
         folder_of(Reference("local", str(bundle / "nowhere")))
     with pytest.raises(UnknownReference, match="There is no folder"):
         folder_of(Reference("local", str(bundle / "lite0" / "lesionlens.json")))
+
+
+def test_a_checkpoint_of_a_run_is_found_by_the_runs_name_and_refused_without_a_path():
+    folder = settings().runs_dir / "mine" / "checkpoint"
+    with pytest.raises(UnknownReference, match="Run 'mine' has left no checkpoint") as refused:
+        folder_of(parse_reference("run:mine"))
+    assert str(settings().runs_dir) not in str(refused.value)
+    folder.mkdir(parents=True)
+    (folder / "lesionlens.json").write_text("{}")
+    assert folder_of(parse_reference("run:mine")) == folder == weights_folder("run:mine")
+    assert weights_folder("run:other") is weights_folder("run:../mine") is None
 
 
 def test_the_catalog_is_read_without_the_hubs_client(app_root):

@@ -9,6 +9,7 @@ from core.models.reference import Reference, parse_reference
 
 GOOD = {
     "bundled:lesionlens-lite0": Reference("bundled", "lesionlens-lite0"),
+    "run:my-first.2": Reference("run", "my-first.2"),
     "local:runs/first/checkpoints/best": Reference("local", "runs/first/checkpoints/best"),
     "local:~/models/my lesions": Reference("local", "~/models/my lesions"),
     "local:C:\\models\\best": Reference("local", "C:\\models\\best"),
@@ -21,7 +22,7 @@ GOOD = {
 }
 BAD = [
     ("", "expected bundled:name"),
-    ("lesionlens-lite0", "expected bundled:name, local:folder or hf:owner/name@revision"),
+    ("lesionlens-lite0", "expected bundled:name, run:name, local:folder or hf:owner/name@revision"),
     ("http://example.org", "names no checkpoint"),
     ("Bundled:x", "names no checkpoint"),
     ("bundled:", "no name of a bundled checkpoint"),
@@ -33,6 +34,13 @@ BAD = [
     ("bundled:a..b", "no name of a bundled checkpoint"),
     ("bundled:.hidden", "no name of a bundled checkpoint"),
     ("bundled:a@b", "no name of a bundled checkpoint"),
+    ("run:", "no name of a run"),
+    ("run:..", "no name of a run"),
+    ("run:.trash", "no name of a run"),
+    ("run:../x", "no name of a run"),
+    ("run:a/b", "no name of a run"),
+    ("run:/etc", "no name of a run"),
+    ("run:a b", "no name of a run"),
     ("local:", "needs a folder"),
     ("local:  ", "needs a folder"),
     ("local:a\0b", "needs a folder"),

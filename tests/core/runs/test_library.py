@@ -113,11 +113,12 @@ def test_only_settings_that_differ_are_told(tmp_path):
 
 
 def test_checkpoints_that_runs_have_left_are_found_when_whole(tmp_path):
-    for name in ("whole", "half", ".trash"):
+    for name in ("whole", "half", "a copy", ".trash"):
         (tmp_path / name / "checkpoint").mkdir(parents=True)
-    for name in ("whole", ".trash"):
+    for name in ("whole", "a copy", ".trash"):
         (tmp_path / name / "checkpoint" / "lesionlens.json").write_text("{}")
-    assert [str(found) for found in trained_here(tmp_path)] == [f"local:{tmp_path}/whole/checkpoint"]
+    named = [str(found) for found in trained_here(tmp_path)]
+    assert named == [f"local:{tmp_path}/a copy/checkpoint", "run:whole"]
     assert trained_here(tmp_path / "nowhere") == []
 
 

@@ -2,6 +2,7 @@
 
 import multiprocessing
 from pathlib import Path
+from socket import gethostname
 
 import pytest
 from filelock import FileLock
@@ -119,6 +120,17 @@ def test_what_a_killed_dispatcher_was_starting_waits_again(runs_dir):
     RunFolder.create(runs_dir, "begun")
     queue._restore_started(runs_dir)
     assert queue.waiting(runs_dir) == (item("lost"),)
+
+
+def test_what_another_machine_is_starting_is_left_to_it(runs_dir):
+    theirs = item("theirs", starting=True, starter="another-host")
+    for one in (theirs, item("ours")):
+        queue.add(runs_dir, one)
+    queue._restore_started(runs_dir)
+    started = queue._next(runs_dir, queue._worker_lock(runs_dir))
+    assert (started.name, started.starter) == ("ours", gethostname())
+    assert queue.waiting(runs_dir) == (theirs, started)
+    assert queue._next(runs_dir, queue._worker_lock(runs_dir)) is None
 
 
 def test_only_runs_that_live_on_this_machine_keep_it_busy(runs_dir):
