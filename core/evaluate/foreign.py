@@ -6,7 +6,8 @@ truth          the same columns with a single 1 a row, or image_id and dx, and a
 
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -76,6 +77,18 @@ def read_isic(
         app_version="imported",
         model={"about": f"Imported from {predictions_name}; nobody here has run it."},
     )
+
+
+def read_artifact(files: Mapping[str, bytes]) -> Evaluation:
+    """Return the evaluation that somebody brought as files, by name.
+
+    What it says of its checkpoint does not count: it could name a folder or the checkpoint of another.
+
+    Raises:
+        EvaluationError: as `Evaluation.from_files`.
+    """
+    evaluation = Evaluation.from_files(files)
+    return replace(evaluation, checkpoint=f"imported:{evaluation.name}")
 
 
 def _csv(content: bytes, name: str) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from core.data.pictures import Picture, read_picture
 from core.data.readers import read_dataset
 from core.data.synthetic import draw_lesion
 from core.evaluate.artifact import Evaluation
+from core.evaluate.gathering import read_evaluation
 from core.heap import share_heaps
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def evaluation(folder: Path) -> Evaluation:
     Raises:
         EvaluationError: the artifact is incomplete or altered.
     """
-    return Evaluation.load(folder)
+    return read_evaluation(folder)
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)

@@ -6,7 +6,8 @@ import pytest
 from core.errors import EvaluationError
 from core.evaluate.artifact import PROBABILITY_COLUMNS, write_isic_csv
 from core.evaluate.ensemble import average
-from core.evaluate.foreign import read_isic
+from core.evaluate.foreign import read_artifact, read_isic
+from core.evaluate.gathering import weights_folder
 from core.evaluate.lineup import line_up
 from core.labels import CODE_OF_ISIC_COLUMN, ISIC_2018_COLUMNS
 from tests.core.evaluate.making import make_evaluation, make_table
@@ -107,3 +108,13 @@ def test_an_ensemble_is_the_mean_of_its_members_and_can_choose_its_threshold():
         average([OURS], name="one")
     with pytest.raises(EvaluationError, match="far was measured on"):
         average([OURS, make_evaluation("far", split_hash="else")], name="both")
+
+
+def test_a_brought_artifact_cannot_claim_a_folder_or_a_checkpoint(tmp_path):
+    (tmp_path / "lesionlens.json").write_text("{}")
+    claiming = make_evaluation("rival", checkpoint=f"local:{tmp_path}")
+    claiming.save(tmp_path / "artifact")
+    assert weights_folder(claiming.checkpoint) == tmp_path
+    brought = read_artifact({path.name: path.read_bytes() for path in (tmp_path / "artifact").iterdir()})
+    assert brought.checkpoint == "imported:rival"
+    assert weights_folder(brought.checkpoint) is None
