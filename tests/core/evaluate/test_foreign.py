@@ -52,6 +52,15 @@ def test_pictures_that_nobody_knows_need_a_truth_and_then_stand_alone(prediction
     assert not line_up([alone, twin], resamples=5).refused
 
 
+@pytest.mark.parametrize("rival_first", [False, True])
+def test_facts_that_the_first_model_lacks_come_from_the_next(predictions, rival_first):
+    rival = read_isic(predictions, truth_csv(make_table()), name="rival", known=[OURS])
+    lineup = line_up([rival, OURS] if rival_first else [OURS, rival], resamples=5)
+    assert lineup.n_lesions == 70
+    for column in ("dx_type", "age_years", "sex", "site"):
+        assert list(lineup.facts[column]) == list(make_table()[column])
+
+
 def test_a_table_of_facts_is_a_truth_too(predictions):
     facts = make_table()[["image_id", "dx", "sex"]].assign(age=40).to_csv(index=False).encode()
     rival = read_isic(predictions, facts, name="rival", known=[])
