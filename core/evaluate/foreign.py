@@ -16,8 +16,10 @@ import pandas as pd
 from core.errors import EvaluationError
 from core.evaluate.artifact import (
     FACT_COLUMNS,
+    MOST_ROWS,
     PROBABILITY_COLUMNS,
     Evaluation,
+    check_shape,
     check_table,
     probabilities_of,
     truth_of,
@@ -97,9 +99,12 @@ def _csv(content: bytes, name: str) -> pd.DataFrame:
             f"{name} is larger than {LARGEST_BYTES // 2**20} MB; expected a table of answers."
         )
     try:
-        table = pd.read_csv(io.BytesIO(content), dtype=object, keep_default_na=False, na_values=[""])
+        table = pd.read_csv(
+            io.BytesIO(content), dtype=object, keep_default_na=False, na_values=[""], nrows=MOST_ROWS + 1
+        )
     except (ValueError, OSError) as problem:  # pandas' parser errors are ValueErrors
         raise EvaluationError(f"{name} is no CSV table: {str(problem).splitlines()[0]}.") from problem
+    check_shape(*table.shape, source_name=name)
     table.columns = table.columns.astype(str).str.strip()
     for column in _IMAGE_NAMES:
         if column in table:

@@ -82,6 +82,10 @@ def test_a_table_of_facts_is_a_truth_too(predictions):
         (lambda text: text.replace("\nISIC_0000002,", "\nISIC_0000002,-"), "outside 0 to 1 .*ISIC_0000002"),
         (lambda text: text.replace("\nISIC_0000002,0", "\nISIC_0000002,nan0"), "expected a number"),
         (lambda text: text.splitlines()[0], "no rows"),
+        (
+            lambda text: text.splitlines()[0] + "\nISIC_0000002,1,0,0,0,0,0,0" * 50_001,
+            "p.csv has 50,001 rows",
+        ),
         (lambda text: text[:0], "no CSV table"),
         (lambda text: text.replace("ISIC_0000003", ""), "no image id in row 5"),
     ],
