@@ -157,6 +157,15 @@ def test_an_ensemble_has_its_row_at_once(compare):
     assert table.loc["Mean of Alpha, Beta", "balanced accuracy"] == pytest.approx(expected)
 
 
+def test_an_ensemble_that_can_no_longer_be_is_left_out_and_the_page_stays(compare):
+    app = compare(*TWO, make_evaluation("Gamma", split_hash="ffff"))
+    app.session_state["compare_ensembles"] = {"Mean of both": ("Alpha", "Gamma")}
+    app.run()
+    assert not app.exception
+    assert "Mean of both is left out. Gamma was measured on" in said(app, "error")
+    assert {"Alpha", "Beta"} <= set(frame_with(app, "model")["model"])
+
+
 def submit(app, form):
     next(one for one in app.button if form in str(one.form_id)).click().run()
 
