@@ -290,7 +290,8 @@ def _finish(folder: "RunFolder", data: Path | None, out: Path | None, display: T
     )
     if not _is_first():
         return
-    evaluation.save(folder.path / "evaluation")
+    # Beside what was measured: the run's own checkpoint may be another, published with its own answers.
+    evaluation.save((out or folder.path) / "evaluation")
     _print_metrics(evaluation)
     typer.echo(f"Checkpoint: {target}\nUse it with --checkpoint {reference_of(target)}")
 

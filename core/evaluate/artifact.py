@@ -18,12 +18,13 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 from core.errors import EvaluationError
 from core.evaluate.intervals import Interval
@@ -35,6 +36,8 @@ VAL_FILE: Final = "val.parquet"
 METRICS_FILE: Final = "metrics.json"
 FACT_COLUMNS: Final = ("image_id", "lesion_id", "dx", "dx_type", "age_years", "sex", "site")
 PROBABILITY_COLUMNS: Final = tuple(f"p_{code}" for code in CODES)
+MOST_ROWS: Final = 50_000
+MOST_COLUMNS: Final = 100
 # float32 softmax rows sum to 1 within 1e-6; half-precision ones within 1e-3.
 SUM_TOLERANCE: Final = 1e-3
 
@@ -83,6 +86,16 @@ class Evaluation:
     def n_images(self) -> int:
         """Pictures answered."""
         return len(self.table)
+
+    @cached_property
+    def digest(self) -> str:
+        """The SHA-256 of all that it holds; two that share it are the same in every number and word."""
+        text = json.dumps(self._as_json(), sort_keys=True, default=str)
+        found = hashlib.sha256(text.encode())
+        for table in (self.table, self.val):
+            content = b"" if table is None else table.to_parquet(None, index=False)
+            found.update(hashlib.sha256(content).digest())
+        return found.hexdigest()
 
     def save(self, folder: Path) -> None:
         """Write the artifact into a folder, making it; an artifact already there is replaced.
@@ -163,6 +176,24 @@ def truth_of(table: pd.DataFrame) -> np.ndarray:
 def probabilities_of(table: pd.DataFrame) -> np.ndarray:
     """Return the probabilities of a checked table, shape (N, 7)."""
     return table[list(PROBABILITY_COLUMNS)].to_numpy(dtype=np.float64)
+
+
+def check_shape(n_rows: int, n_columns: int, *, source_name: str) -> None:
+    """Refuse a table of answers that is too large to be compared.
+
+    Raises:
+        EvaluationError: more than MOST_ROWS rows or MOST_COLUMNS columns.
+    """
+    if n_rows > MOST_ROWS:
+        raise EvaluationError(
+            f"{source_name} has {n_rows:,} rows, and {MOST_ROWS:,} pictures can be compared at most; "
+            "leave some out."
+        )
+    if n_columns > MOST_COLUMNS:
+        raise EvaluationError(
+            f"{source_name} has {n_columns:,} columns, and {MOST_COLUMNS} can be read at most; leave "
+            "some out."
+        )
 
 
 def check_table(table: pd.DataFrame, *, source_name: str) -> None:
@@ -268,14 +299,17 @@ def _parse_table(content: bytes | None, name: str, expected_sum: object) -> pd.D
         raise EvaluationError(
             f"{name} is missing, though {METRICS_FILE} names it; evaluate the checkpoint again."
         )
-    try:
-        table = pd.read_parquet(io.BytesIO(content))
-    except (OSError, ValueError) as problem:  # pyarrow's own errors are both kinds
-        raise EvaluationError(f"Cannot read {name}: {problem}.") from problem
     if expected_sum != hashlib.sha256(content).hexdigest():
         raise EvaluationError(
             f"{name} is not the file that {METRICS_FILE} was measured on; evaluate the checkpoint again."
         )
+    try:
+        # A small file can unfold to more than the memory holds: what it would be is read first.
+        shape = pq.read_metadata(io.BytesIO(content))
+        check_shape(shape.num_rows, shape.num_columns, source_name=name)
+        table = pd.read_parquet(io.BytesIO(content))
+    except (OSError, ValueError) as problem:  # pyarrow's own errors are both kinds
+        raise EvaluationError(f"Cannot read {name}: {problem}.") from problem
     check_table(table, source_name=name)
     return table
 

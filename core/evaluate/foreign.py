@@ -6,7 +6,8 @@ truth          the same columns with a single 1 a row, or image_id and dx, and a
 
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -15,8 +16,10 @@ import pandas as pd
 from core.errors import EvaluationError
 from core.evaluate.artifact import (
     FACT_COLUMNS,
+    MOST_ROWS,
     PROBABILITY_COLUMNS,
     Evaluation,
+    check_shape,
     check_table,
     probabilities_of,
     truth_of,
@@ -78,15 +81,30 @@ def read_isic(
     )
 
 
+def read_artifact(files: Mapping[str, bytes]) -> Evaluation:
+    """Return the evaluation that somebody brought as files, by name.
+
+    What it says of its checkpoint does not count: it could name a folder or the checkpoint of another.
+
+    Raises:
+        EvaluationError: as `Evaluation.from_files`.
+    """
+    evaluation = Evaluation.from_files(files)
+    return replace(evaluation, checkpoint=f"imported:{evaluation.name}")
+
+
 def _csv(content: bytes, name: str) -> pd.DataFrame:
     if len(content) > LARGEST_BYTES:
         raise EvaluationError(
             f"{name} is larger than {LARGEST_BYTES // 2**20} MB; expected a table of answers."
         )
     try:
-        table = pd.read_csv(io.BytesIO(content), dtype=object, keep_default_na=False, na_values=[""])
+        table = pd.read_csv(
+            io.BytesIO(content), dtype=object, keep_default_na=False, na_values=[""], nrows=MOST_ROWS + 1
+        )
     except (ValueError, OSError) as problem:  # pandas' parser errors are ValueErrors
         raise EvaluationError(f"{name} is no CSV table: {str(problem).splitlines()[0]}.") from problem
+    check_shape(*table.shape, source_name=name)
     table.columns = table.columns.astype(str).str.strip()
     for column in _IMAGE_NAMES:
         if column in table:

@@ -21,6 +21,19 @@ def evaluation_folders(runs_dir: Path) -> list[Path]:
     return bundled + of_runs + kept.pulled_evaluations(kept.hub_folder())
 
 
+def read_evaluation(folder: Path) -> Evaluation:
+    """Return the evaluation of one of the folders; one from the Hub is of the commit that it was pulled with.
+
+    What a pulled artifact says of its own checkpoint does not count: it names no commit, or anything else.
+
+    Raises:
+        EvaluationError: as `Evaluation.load`.
+    """
+    evaluation = Evaluation.load(folder)
+    pulled = kept.reference_of(folder.parent, kept.hub_folder())
+    return evaluation if pulled is None else replace(evaluation, checkpoint=str(pulled))
+
+
 def told_apart(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
     """Return the evaluations with names that no two share; a later one of the same name gets a number."""
     taken: set[str] = set()

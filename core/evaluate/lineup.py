@@ -151,9 +151,11 @@ def why_not_comparable(first: Evaluation, other: Evaluation) -> str | None:
 
 
 def _facts(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Return the facts of the first table, with those that only others have; no probabilities."""
+    """Return the facts of the first table, with what it lacks from the others; no probabilities."""
     facts = tables[0].drop(columns=list(PROBABILITY_COLUMNS))
     for table in tables[1:]:
-        new = [name for name in table if name not in facts and name not in PROBABILITY_COLUMNS]
-        facts = facts.join(table[new])
+        for name in table.columns.difference([*PROBABILITY_COLUMNS], sort=False):
+            # A truth without facts has their columns all the same, empty.
+            known = name in facts
+            facts[name] = facts[name].where(facts[name].notna(), table[name]) if known else table[name]
     return facts

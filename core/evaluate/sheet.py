@@ -8,6 +8,7 @@ from typing import Any, Final
 from core.evaluate.artifact import Evaluation
 from core.evaluate.intervals import Interval
 from core.labels import CODES
+from core.markdown import plain
 from core.words import DISCLAIMER
 
 NOT_MEASURED: Final = "not measured"
@@ -73,9 +74,9 @@ def facts_sheet(evaluation: Evaluation, measured: Mapping[str, Interval], *, ms:
         f"{evaluation.split_hash[:12]}: {evaluation.n_images:,} pictures, {evaluation.views} view(s) each."
     )
     lines = [
-        f"# {evaluation.name}",
+        f"# {_cell(evaluation.name)}",
         "",
-        where,
+        _cell(where),
         "",
         "| fact | value |",
         "|---|---|",
@@ -100,5 +101,5 @@ def facts_sheet(evaluation: Evaluation, measured: Mapping[str, Interval], *, ms:
 
 
 def _cell(text: str) -> str:
-    """Return a text that stays in its cell of a Markdown table."""
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+    """Return a text that stays in its line, or cell of a table, and becomes no markup."""
+    return plain(" ".join(text.split()))

@@ -102,6 +102,14 @@ def pin(reference: Reference, cache_dir: Path) -> Reference | None:
     return None if folder is None else Reference("hf", reference.name, folder.name)
 
 
+def reference_of(snapshot: Path, cache_dir: Path) -> Reference | None:
+    """Return what a commit's folder in a cache is called; None when it is none."""
+    storage = snapshot.parent.parent
+    if storage.parent != cache_dir or not storage.name.startswith(_PREFIX) or not is_commit(snapshot.name):
+        return None
+    return Reference("hf", storage.name.removeprefix(_PREFIX).replace("--", "/", 1), snapshot.name)
+
+
 def is_checkpoint(snapshot: Path) -> bool:
     """Return whether a commit's folder holds a whole checkpoint.
 

@@ -18,7 +18,7 @@ from core.data.readers import read_dataset
 from core.data.synthetic import draw_lesion
 from core.errors import EvaluationError
 from core.evaluate.artifact import METRICS_FILE, Evaluation
-from core.evaluate.gathering import evaluation_folders
+from core.evaluate.gathering import evaluation_folders, read_evaluation
 from core.heap import share_heaps
 from core.models.catalog import MANIFEST_FILE
 from core.settings import settings
@@ -51,7 +51,7 @@ def evaluation(folder: Path) -> Evaluation:
 
 @st.cache_resource(ttl="10m", max_entries=32, show_spinner="Reading the evaluation …")
 def _evaluation(folder: Path, written: int) -> Evaluation:  # noqa: ARG001 -- a key of the cache
-    return Evaluation.load(folder)
+    return read_evaluation(folder)
 
 
 def measured(references: Collection[str]) -> Iterator[tuple[Path, Evaluation]]:

@@ -1,19 +1,10 @@
-"""Text that came from elsewhere (files, folders, the Hub), shown as it stands and never as Markdown.
-
-A name such as `![](http://elsewhere/x.png)` would otherwise make the browser call elsewhere.
-"""
-
-import re
-from typing import Final
+"""Text that came from elsewhere (files, folders, the Hub), shown as it stands and never as Markdown."""
 
 import streamlit as st
 
-_MARKDOWN: Final = re.compile(r"([\\`*_{}\[\]()#+!|<>~:$-])")
+from core.markdown import plain
 
-
-def plain(text: str) -> str:
-    """Return a text that Markdown shows as it stands."""
-    return _MARKDOWN.sub(r"\\\1", text)
+__all__ = ["plain", "refuse"]
 
 
 def refuse(problem: Exception, *, icon: str = ":material/error:") -> None:

@@ -293,6 +293,23 @@ def test_a_failure_names_its_cause_and_its_cure(case, hub, access, publication):
     assert hub.repositories[REPO].tags == {}
 
 
+def test_a_version_that_is_there_already_is_refused_before_anything_is_sent(hub, access, publication):
+    hub.commit(REPO, {"config.json": b"{}"})
+    hub.repositories[REPO].tags["first"] = hub.repositories[REPO].point("main")
+    with pytest.raises(HubError, match="has a version first already; choose another"):
+        publish(publication, access, tag="first")
+    assert hub.commit_lines == []
+
+
+def test_a_publication_whose_tag_failed_gets_it_at_the_next_try(hub, access, publication):
+    hub.fault = Fault("tag", status=500, times=1)
+    assert "has a fault" in refusal(publication, access)
+    done = publish(publication, access)
+    assert (done.n_sent, done.tag) == (0, "v1")
+    assert hub.repositories[REPO].tags == {"v1": hub.repositories[REPO].point("main")}
+    assert publish(publication, access).tag is None
+
+
 def test_an_upload_that_is_cut_once_is_sent_again(hub, access, publication):
     hub.fault = Fault("upload", kind="cut", times=1)
     publish(publication, access)

@@ -1,6 +1,7 @@
 """The Compare page: its numbers are those of an independent computation, and bad input has a name."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -157,6 +158,15 @@ def test_an_ensemble_has_its_row_at_once(compare):
     assert table.loc["Mean of Alpha, Beta", "balanced accuracy"] == pytest.approx(expected)
 
 
+def test_an_ensemble_that_can_no_longer_be_is_left_out_and_the_page_stays(compare):
+    app = compare(*TWO, make_evaluation("Gamma", split_hash="ffff"))
+    app.session_state["compare_ensembles"] = {"Mean of both": ("Alpha", "Gamma")}
+    app.run()
+    assert not app.exception
+    assert "Mean of both is left out. Gamma was measured on" in said(app, "error")
+    assert {"Alpha", "Beta"} <= set(frame_with(app, "model")["model"])
+
+
 def submit(app, form):
     next(one for one in app.button if form in str(one.form_id)).click().run()
 
@@ -231,6 +241,13 @@ def test_poor_pictures_are_shown_for_those_that_were_measured_and_the_others_are
     app = compare(*TWO, show="Poor pictures", poor_by="Hair", poor_metric="accuracy")
     assert not app.exception
     assert "Not measured: Beta" in said(app, "caption")
+    (command,) = [one.value for one in app.code]
+    assert "--checkpoint local:Beta " in command
+    # What it writes is where the page looks.
+    written = Path(command.split("--out ")[1]) / "robustness.csv"
+    written.parent.mkdir()
+    robustness_of("Beta", skill=0.5).to_csv(written, index=False)
+    assert "Not measured" not in said(app.run(), "caption")
     assert f"n = {TWO[0].n_images} pictures" in said(app, "caption")
     worst = frame_with(app, "Alpha")
     measured = rows[(rows["metric"] == "accuracy") & (rows["remedy"] == "")].set_index(

@@ -21,6 +21,7 @@ from core.evaluate.operating import Wish, choose_threshold
 from core.labels import CODE_OF_ISIC_COLUMN, CODES, ISIC_2018_COLUMNS
 from core.models.catalog import folder_of
 from core.models.checkpoint import load_checkpoint, write_manifest
+from core.models.hub.publication import material_of
 from core.models.reference import parse_reference
 from core.settings import settings
 from tests.conftest import ROOT
@@ -144,6 +145,12 @@ def test_finish_writes_elsewhere_and_passes_over_unreadable_pictures(tiny, tmp_p
     loaded = load_checkpoint(tmp_path / "out")
     assert loaded.manifest.name == "out"
     assert loaded.manifest.metrics["accuracy"]["n_images"] == (split["split"] == "test").sum() - 1
+    # The answers lie with the checkpoint that gave them; those of the run's own stay.
+    assert Evaluation.load(tmp_path / "out" / "evaluation").checkpoint == f"local:{tmp_path / 'out'}"
+    kept = Evaluation.load(run / "evaluation")
+    assert kept.digest == Evaluation.load(tiny.run.path / "evaluation").digest
+    found = material_of(f"local:{tmp_path / 'out'}", tmp_path)
+    assert found.evaluation == tmp_path / "out" / "evaluation"
 
 
 def test_finish_of_a_run_without_a_best_epoch_is_refused(tiny, tmp_path):

@@ -9,7 +9,7 @@ import hashlib
 import io
 import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, TypeVar
@@ -120,7 +120,7 @@ def publish(
 
     Raises:
         HubError: why it was not published, and what to do. Then the repository is as it was, or newly made
-            and empty.
+            and empty; or it has the files without a tag, and the next try gives it one.
     """
     if tag is not None and not _TAG.fullmatch(tag):
         raise HubError(f"{tag!r} cannot be a version's name; use letters, digits, '.', '-' and '_'.")
@@ -131,10 +131,15 @@ def publish(
         if before.notice is not None:
             raise HubError(before.notice)
         parent = before.parent if before.exists else desk.create(private=private)
-        if not before.sent and not before.removed:
+        changed = bool(before.sent or before.removed)
+        tags = desk.tags()
+        if not changed and parent in tags.values():
             return Published(desk.subject.page, None, None, 0, 0)
-        commit = desk.send(before, parent, report)
-        version = tag or desk.next_version()
+        version = tag or _next_version(tags)
+        if version in tags:
+            raise HubError(f"{publication.repo} has a version {version} already; choose another name.")
+        # Unchanged and without a tag: an earlier try ended between the two.
+        commit = desk.send(before, parent, report) if changed else str(parent)
         desk.ask(lambda: desk.api.create_tag(publication.repo, tag=version, revision=commit))
     except (*RAISED, RuntimeError) as problem:
         raise HubError(explain(_cause(problem), desk.subject)) from problem
@@ -206,11 +211,16 @@ class _Desk:
             )
         return str(info.oid)
 
-    def next_version(self) -> str:
-        """Return the next of v1, v2, ..."""
-        tags = self.ask(lambda: self.api.list_repo_refs(self.publication.repo)).tags
-        numbers = [int(match[1]) for one in tags if (match := _VERSION.fullmatch(one.name))]
-        return f"v{max(numbers, default=0) + 1}"
+    def tags(self) -> dict[str, str]:
+        """Return the commit of each tag."""
+        refs = self.ask(lambda: self.api.list_repo_refs(self.publication.repo))
+        return {one.name: one.target_commit for one in refs.tags}
+
+
+def _next_version(tags: Iterable[str]) -> str:
+    """Return the next of v1, v2, ..."""
+    numbers = [int(match[1]) for one in tags if (match := _VERSION.fullmatch(one))]
+    return f"v{max(numbers, default=0) + 1}"
 
 
 class _Counted(io.BytesIO):

@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.errors import EvaluationError
 from core.evaluate.artifact import Evaluation
-from core.evaluate.foreign import read_isic
+from core.evaluate.foreign import read_artifact, read_isic
 from pages.ui import notices
 from pages.ui.compare.compared import IMPORTED
 
@@ -68,7 +68,7 @@ def _draw_artifact() -> None:
         )
         if st.form_submit_button("Compare it", icon=":material/upload_file:"):
             try:
-                _keep(Evaluation.from_files({file.name: file.getvalue() for file in files}))
+                _keep(read_artifact({file.name: file.getvalue() for file in files}))
             except EvaluationError as problem:
                 notices.refuse(problem)
 

@@ -111,7 +111,10 @@ def available() -> list[Evaluation]:
     by_name = {one.name: one for one in found}
     for name, members in st.session_state.get(ENSEMBLES, {}).items():
         if all(member in by_name for member in members):
-            found.append(average([by_name[member] for member in members], name=name))
+            try:
+                found.append(average([by_name[member] for member in members], name=name))
+            except EvaluationError as problem:
+                notices.refuse(EvaluationError(f"{name} is left out. {problem}"))
     return found
 
 
@@ -139,7 +142,8 @@ def choose(evaluations: list[Evaluation], reader: Reader) -> Compared | None:
         st.info("Pick one model or more to begin.", icon=":material/checklist:")
         return None
     chosen = [by_name[name] for name in picked]
-    key = "|".join(f"{one.name}·{one.checkpoint}·{one.date}·{one.n_images}" for one in chosen)
+    # By all that they hold: all sessions share the caches, and what is brought says of itself what it likes.
+    key = "|".join(one.digest for one in chosen)
     try:
         lineup = _lined_up(key, histology, chosen)
     except EvaluationError as problem:

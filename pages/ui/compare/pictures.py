@@ -188,6 +188,6 @@ def _draw_opened(metadata: pd.DataFrame, compared: Compared) -> None:
         predict.script,
         label="Ask the model on the Predict page",
         icon=predict.icon,
-        query_params={"picture": "dataset", "image_id": image_id},
+        query_params=st.query_params.to_dict() | {"picture": "dataset", "image_id": image_id},
     )
     one_picture.draw(Path(str(row["image_path"])), row, compared)

@@ -1,5 +1,8 @@
 """Poor pictures: each model under blur, noise, hair and bad light, with and without remedy; shortcuts."""
 
+import re
+import shlex
+from collections.abc import Sequence
 from typing import Final
 
 import pandas as pd
@@ -8,6 +11,7 @@ import streamlit as st
 from core.data.corruptions import CORRUPTIONS, SHORTCUTS
 from core.data.steps import STEPS
 from core.errors import EvaluationError
+from core.evaluate.artifact import Evaluation
 from core.evaluate.curves import Curve
 from core.evaluate.gathering import robustness_files
 from core.evaluate.intervals import Interval
@@ -19,7 +23,8 @@ from pages.ui.compare import figures, table
 from pages.ui.compare.compared import Compared
 from pages.ui.compare.downloads import offer_csv
 
-_COMMAND: Final = "python -m train robustness --checkpoint {} --data path/to/HAM10000 --out robustness"
+_COMMAND: Final = "python -m train robustness --checkpoint {} --data path/to/HAM10000 --out {}"
+_ODD: Final = re.compile(r"[^\w.-]+")
 
 
 def draw(compared: Compared) -> None:
@@ -30,8 +35,7 @@ def draw(compared: Compared) -> None:
     mine = rows[rows["model"].isin(compared.names)]
     without = [name for name in compared.names if name not in set(rows["model"])]
     if without:
-        st.caption(f"Not measured: {notices.plain(', '.join(without))}. The command that measures one:")
-        st.code(_COMMAND.format(compared.lineup.evaluations[0].checkpoint), language=None, wrap_lines=True)
+        _say_how([one for one in compared.lineup.evaluations if one.name in without])
     if mine.empty:
         st.info("None of these models was measured on poor pictures.", icon=":material/blur_off:")
         return
@@ -54,6 +58,28 @@ def draw(compared: Compared) -> None:
     offer_csv(mine, "All of it as CSV", name="robustness", key="compare_robustness_csv")
 
 
+def _say_how(without: Sequence[Evaluation]) -> None:
+    """Name the models that were not measured, with the command for the first that has a checkpoint."""
+    said = f"Not measured: {notices.plain(', '.join(one.name for one in without))}."
+    able = [one for one in without if _is_checkpoint(one.checkpoint)]
+    if not able:
+        st.caption(said)
+        return
+    st.caption(f"{said} The command that measures {notices.plain(able[0].name)}:")
+    st.code(_command(able[0].checkpoint, able[0].name), language=None, wrap_lines=True)
+
+
+def _is_checkpoint(reference: str) -> bool:
+    """Whether the command can load it: no ensemble, and nothing that was brought as files."""
+    return reference.partition(":")[0] in ("bundled", "local", "hf") and " + " not in reference
+
+
+def _command(reference: str, name: str) -> str:
+    """Return the command that measures a checkpoint, into a folder where this view looks."""
+    folder = settings().runs_dir / f"robustness-{_ODD.sub('-', name)}"
+    return _COMMAND.format(shlex.quote(reference), shlex.quote(str(folder)))
+
+
 def _rows() -> pd.DataFrame | None:
     try:
         rows = read_robustness(robustness_files(settings().runs_dir))
@@ -62,7 +88,7 @@ def _rows() -> pd.DataFrame | None:
         return None
     if rows.empty:
         st.info("Nobody has measured a model on poor pictures yet. The command:", icon=":material/blur_off:")
-        st.code(_COMMAND.format("bundled:lesionlens-lite0"), language=None, wrap_lines=True)
+        st.code(_command("bundled:lesionlens-lite0", "lesionlens-lite0"), language=None, wrap_lines=True)
         return None
     return rows
 

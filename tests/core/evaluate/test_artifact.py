@@ -1,5 +1,6 @@
 """An evaluation comes back as it was saved, and a broken one is refused by name."""
 
+import hashlib
 import json
 import math
 import os
@@ -197,3 +198,34 @@ def test_the_challenge_file_refuses_an_image_twice_and_rows_that_do_not_fit(tmp_
     with pytest.raises(ValueError, match="shape"):
         write_isic_csv(tmp_path / "p.csv", ["a"], np.full((2, 7), 1 / 7))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        (pd.DataFrame({"image_id": ["same"] * 50_001}), "50,001 rows"),
+        (pd.DataFrame([[0] * 101], columns=[f"c{number}" for number in range(101)]), "101 columns"),
+    ],
+)
+def test_a_small_file_of_a_large_table_is_refused_before_it_is_unfolded(table, words, monkeypatch):
+    content = table.to_parquet(None, index=False)
+    monkeypatch.setattr(pd, "read_parquet", None)
+    metrics = json.dumps({"predictions_sha256": hashlib.sha256(content).hexdigest()}).encode()
+    with pytest.raises(EvaluationError, match=f"{PREDICTIONS_FILE} has {words}"):
+        Evaluation.from_files({METRICS_FILE: metrics, PREDICTIONS_FILE: content})
+
+
+def test_a_table_of_another_sum_is_not_read_at_all(monkeypatch):
+    monkeypatch.setattr(pd, "read_parquet", None)
+    with pytest.raises(EvaluationError, match="is not the file that"):
+        Evaluation.from_files({METRICS_FILE: b"{}", PREDICTIONS_FILE: b"garbage"})
+
+
+@pytest.mark.parametrize("change", ["table", "val", "split_hash", "model"])
+def test_evaluations_share_a_digest_only_when_they_are_the_same(change):
+    one = replace(draw_evaluation(), val=draw_table())
+    assert replace(one).digest == one.digest
+    other = draw_table()
+    other.loc[0, "site"] = "face"
+    changes = {"table": other, "val": other, "split_hash": "ffff", "model": {"about": "another"}}
+    assert replace(one, **{change: changes[change]}).digest != one.digest

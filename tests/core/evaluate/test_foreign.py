@@ -6,7 +6,8 @@ import pytest
 from core.errors import EvaluationError
 from core.evaluate.artifact import PROBABILITY_COLUMNS, write_isic_csv
 from core.evaluate.ensemble import average
-from core.evaluate.foreign import read_isic
+from core.evaluate.foreign import read_artifact, read_isic
+from core.evaluate.gathering import weights_folder
 from core.evaluate.lineup import line_up
 from core.labels import CODE_OF_ISIC_COLUMN, ISIC_2018_COLUMNS
 from tests.core.evaluate.making import make_evaluation, make_table
@@ -51,6 +52,15 @@ def test_pictures_that_nobody_knows_need_a_truth_and_then_stand_alone(prediction
     assert not line_up([alone, twin], resamples=5).refused
 
 
+@pytest.mark.parametrize("rival_first", [False, True])
+def test_facts_that_the_first_model_lacks_come_from_the_next(predictions, rival_first):
+    rival = read_isic(predictions, truth_csv(make_table()), name="rival", known=[OURS])
+    lineup = line_up([rival, OURS] if rival_first else [OURS, rival], resamples=5)
+    assert lineup.n_lesions == 70
+    for column in ("dx_type", "age_years", "sex", "site"):
+        assert list(lineup.facts[column]) == list(make_table()[column])
+
+
 def test_a_table_of_facts_is_a_truth_too(predictions):
     facts = make_table()[["image_id", "dx", "sex"]].assign(age=40).to_csv(index=False).encode()
     rival = read_isic(predictions, facts, name="rival", known=[])
@@ -72,6 +82,10 @@ def test_a_table_of_facts_is_a_truth_too(predictions):
         (lambda text: text.replace("\nISIC_0000002,", "\nISIC_0000002,-"), "outside 0 to 1 .*ISIC_0000002"),
         (lambda text: text.replace("\nISIC_0000002,0", "\nISIC_0000002,nan0"), "expected a number"),
         (lambda text: text.splitlines()[0], "no rows"),
+        (
+            lambda text: text.splitlines()[0] + "\nISIC_0000002,1,0,0,0,0,0,0" * 50_001,
+            "p.csv has 50,001 rows",
+        ),
         (lambda text: text[:0], "no CSV table"),
         (lambda text: text.replace("ISIC_0000003", ""), "no image id in row 5"),
     ],
@@ -107,3 +121,13 @@ def test_an_ensemble_is_the_mean_of_its_members_and_can_choose_its_threshold():
         average([OURS], name="one")
     with pytest.raises(EvaluationError, match="far was measured on"):
         average([OURS, make_evaluation("far", split_hash="else")], name="both")
+
+
+def test_a_brought_artifact_cannot_claim_a_folder_or_a_checkpoint(tmp_path):
+    (tmp_path / "lesionlens.json").write_text("{}")
+    claiming = make_evaluation("rival", checkpoint=f"local:{tmp_path}")
+    claiming.save(tmp_path / "artifact")
+    assert weights_folder(claiming.checkpoint) == tmp_path
+    brought = read_artifact({path.name: path.read_bytes() for path in (tmp_path / "artifact").iterdir()})
+    assert brought.checkpoint == "imported:rival"
+    assert weights_folder(brought.checkpoint) is None

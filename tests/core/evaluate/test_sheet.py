@@ -35,7 +35,16 @@ def test_the_numbers_of_a_sheet_are_the_measured_ones():
 
 def test_a_name_cannot_leave_its_cell():
     text = facts_sheet(make_evaluation(model={"about": "a|b\n<script>"}), {})
-    assert "a\\|b &lt;script>" in text
+    assert "a\\|b \\<script\\>" in text
+
+
+@pytest.mark.parametrize("where", ["name", "checkpoint", "split", "split_hash", "date", "about"])
+def test_nothing_that_an_artifact_says_becomes_a_picture_or_a_heading(where):
+    evil = "![](//x/y)\n# Z"
+    changes = {"model": {"about": evil}} if where == "about" else {where: evil}
+    text = facts_sheet(make_evaluation(**changes), {})
+    assert "![" not in text
+    assert "\n# Z" not in text
 
 
 def test_published_results_name_source_and_reason_and_only_metrics_we_know():
