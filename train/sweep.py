@@ -153,7 +153,11 @@ class Search:
         )
 
     def write_results(self) -> None:
-        """Write every trial to trials.csv, and the best one as the recipe best.toml."""
+        """Write every trial to trials.csv, and the best one as the recipe best.toml.
+
+        Raises:
+            RunError: no trial was completed; trials.csv is written all the same.
+        """
         names = list(self._sweep.space)
         with (self.folder / "trials.csv").open("w", newline="", encoding="utf-8") as file:
             table = csv.writer(file)
@@ -163,6 +167,11 @@ class Search:
                 table.writerow(
                     [one.number, one.state.name.lower(), one.value, len(one.intermediate_values), *values]
                 )
+        if all(one.state != TrialState.COMPLETE for one in self.done()):
+            raise RunError(
+                f"No trial of sweep {self.folder.name} has come to its end, so there is no best one; "
+                f"{self.folder / 'trials.csv'} lists them. Try more, or narrow the space."
+            )
         best = self.study.best_trial
         recipe = load_recipe(self._sweep.recipe, self._overrides(best.params))
         header = (

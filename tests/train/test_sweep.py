@@ -65,6 +65,15 @@ def test_a_sweep_goes_on_and_its_best_trial_is_a_recipe(tiny, sweep_file):
     assert len(list((tiny.cache / "features").glob("*.safetensors"))) >= 2  # computed once, for all trials
 
 
+def test_a_sweep_without_a_completed_trial_is_told_with_its_table(tiny, sweep_file):
+    sweep = search(sweep_file, tiny)
+    sweep.study.tell(sweep.study.ask(), state=TrialState.PRUNED)
+    with pytest.raises(RunError, match="No trial of sweep tiny has come to its end"):
+        sweep.write_results()
+    assert "pruned" in (sweep.folder / "trials.csv").read_text()
+    assert not (sweep.folder / "best.toml").exists()
+
+
 def test_a_study_is_not_gone_on_with_another_space(tiny, sweep_file):
     with folders(settings().runs_dir, tiny.cache):
         search(sweep_file, tiny)
