@@ -41,6 +41,7 @@ def run_suite(tmp_path):
         (tmp_path / "tests" / "test_suite.py").write_text(suite)
         environment = {
             **os.environ,
+            "PYTEST_ADDOPTS": "",  # those of the run that this test is part of
             "PYTHONPATH": str(ROOT),
             "PATH": str(tmp_path / "empty"),
             "LESIONLENS_REQUIRE": require,
