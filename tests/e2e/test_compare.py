@@ -47,7 +47,7 @@ def test_two_models_are_compared_down_to_one_picture(open_at, app_root, ham10000
         page.get_by_text(re.compile("Orange speaks for")).wait_for()
 
         turn_to(page, "Mistakes")
-        page.get_by_role("button", name=re.compile("Melanoma answered as Melanocytic nevus")).first.click()
+        page.get_by_role("button", name=re.compile("Melanoma called Melanocytic nevus:")).first.click()
         page.wait_for_url("**cell=0**mel**nv**")
         expect(
             page.get_by_role("heading", name=re.compile("Melanoma called Melanocytic nevus"))

@@ -8,8 +8,6 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from core.data.synthetic import make_dataset
-from core.runs import control
-from core.runs.folder import RunFolder
 from tests.core.runs.making import write_run
 from tests.e2e.conftest import serve, settle
 from tests.e2e.test_frame import STREAMLITS_OWN
@@ -32,11 +30,6 @@ def folder(tmp_path_factory) -> Path:
 def figure(page: Page, name: str):
     """The value of a number of the panel."""
     return page.locator(".figure").filter(has=page.get_by_text(name, exact=True)).locator(".value").first
-
-
-def row(page: Page, name: str):
-    """A run on the shelf."""
-    return page.get_by_role("button", name=re.compile(f"^{re.escape(name)}, "))
 
 
 def button(page: Page, name: str):
@@ -62,25 +55,6 @@ def badge(page: Page, words: str | re.Pattern[str]):
     return page.get_by_test_id("stMainBlockContainer").get_by_text(words, exact=True)
 
 
-def step(page: Page) -> int:
-    return int(figure(page, "Step").inner_text().replace(",", ""))
-
-
-def wait_for_step(page: Page, least: int) -> None:
-    expect(figure(page, "Step")).to_be_visible(timeout=START_MS)
-    page.wait_for_function(
-        """least => {
-            for (const host of document.querySelectorAll('*')) {
-                const value = host.shadowRoot?.querySelector('.figure .value')
-                if (value) return Number(value.textContent.replaceAll(',', '')) >= least
-            }
-            return false
-        }""",
-        arg=least,
-        timeout=START_MS,
-    )
-
-
 def start(page: Page, name: str) -> None:
     """Start a small run that takes long, through the form."""
     page.get_by_role("button", name="New run").click()
@@ -98,55 +72,6 @@ def start(page: Page, name: str) -> None:
     settle(page)
     page.get_by_role("button", name="Start training").click()
     page.wait_for_url(f"**run={name}**")
-
-
-def test_a_run_is_started_watched_stopped_and_resumed_and_another_replayed(
-    open_at, app_root, checkpoint, folder, tmp_path
-):
-    runs = tmp_path / "runs"
-    environment = {
-        "LESIONLENS_CHECKPOINT": checkpoint,
-        "LESIONLENS_DATA": str(folder),
-        "LESIONLENS_RUNS": str(runs),
-        "LESIONLENS_CACHE": str(tmp_path / "cache"),
-        "OMP_NUM_THREADS": "1",
-    }
-    with serve(app_root, **environment) as address:
-        page = open_at(f"{address}/train")
-        start(page, "journey")
-        try:
-            wait_for_step(page, 1)
-            wait_for_step(page, step(page) + 1)
-            button(page, "Stop").click()
-            expect(badge(page, "stopped").first).to_be_visible(timeout=START_MS)
-            settle(page)
-            # What was drawn while it ran is gone when the page has settled.
-            expect(page.locator(".numbers")).to_have_count(1, timeout=WAIT_MS)
-            stopped_at = step(page)
-
-            press(page, "Resume", re.compile("^(waiting|starting|running)$"))
-            expect(badge(page, "running").first).to_be_visible(timeout=START_MS)
-            wait_for_step(page, stopped_at + 1)
-        finally:
-            run = RunFolder(runs / "journey")
-            if run.path.exists() and run.status().observed() == "running":
-                control.stop(run)
-        expect(badge(page, "stopped").first).to_be_visible(timeout=START_MS)
-
-        row(page, "lesionlens-lite0").click()
-        page.wait_for_url("**run=bundled**lesionlens-lite0**")
-        page.get_by_role("button", name=re.compile("^Watch it learn")).click()
-        page.get_by_role("button", name=re.compile("Pause")).wait_for()
-        expect(badge(page, re.compile("REPLAY$")).first).to_be_visible(timeout=WAIT_MS)
-        wait_for_step(page, 20)
-        assert step(page) < 4500
-        page.get_by_role("button", name=re.compile("Pause")).click()
-        page.get_by_role("button", name=re.compile("Play")).first.wait_for()
-
-        page.get_by_role("button", name="Compare with journey").click()
-        page.wait_for_url("**with=journey**")
-        page.get_by_role("heading", name="What differs").wait_for()
-        assert page.get_by_test_id("stException").count() == 0
 
 
 def test_curves_are_read_and_zoomed_by_keyboard_and_keep_their_zoom(open_at, server):

@@ -110,10 +110,10 @@ def test_the_address_names_the_run_and_those_laid_over_it(open_page, runs_dir):
         "lesionlens-lite0",
     ]
     (table,) = app.table
-    index = [name.replace("\\", "") for name in table.value.index]
+    index = [str(name).replace("\\", "") for name in table.value.iloc[:, 0]]
     assert {"batch_size", "best balanced accuracy", "split_hash", "optimizer.clip_norm"} <= set(index)
     assert "dataset" not in index
-    assert table.value.iloc[index.index("batch_size")].tolist() == ["32", "64", "32"]
+    assert table.value.iloc[index.index("batch_size"), 1:].tolist() == ["32", "64", "32"]
 
 
 def test_a_run_that_is_not_here_is_said_and_another_shown(open_page):

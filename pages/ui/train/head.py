@@ -49,7 +49,6 @@ def draw(run: Summary) -> None:
             st.button(
                 f"Watch it learn: {clock(replay.length_s)} of training in {shown}",
                 icon=":material/play_circle:",
-                type="primary",
                 key="train_replay",
                 on_click=player.start,
                 args=(run, replay),

@@ -537,7 +537,7 @@ def test_folders_and_tables_without_permission_are_named_with_the_cure(tmp_path)
         "    except Exception as problem:\n"
         "        print(type(problem).__name__, problem)\n"
     )
-    for path in (tmp_path, *tmp_path.parents[:2]):
+    for path in (tmp_path, *tmp_path.parents[:3]):
         path.chmod(0o755)
     done = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
