@@ -1,21 +1,19 @@
-"""Train in a browser: start a real run, watch it move, stop and resume it, replay another, compare two."""
+"""Train in a browser: curves by keyboard, watch images, squares that open, and the forms for everyone."""
 
 import re
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from core.data.synthetic import make_dataset
 from tests.core.runs.making import write_run
-from tests.e2e.conftest import serve, settle
+from tests.e2e.conftest import serve
 from tests.e2e.test_frame import STREAMLITS_OWN
 
 pytestmark = pytest.mark.browser
 
-# A trainer imports torch, reads the pictures and computes their features first.
-START_MS = 150_000
 RECORDED = "bundled:lesionlens-lite0"
 WAIT_MS = 90_000
 
@@ -25,53 +23,6 @@ def folder(tmp_path_factory) -> Path:
     return make_dataset(
         tmp_path_factory.mktemp("data") / "drawn", images_per_class=16, seed=3, size_px=(96, 128)
     )
-
-
-def figure(page: Page, name: str):
-    """The value of a number of the panel."""
-    return page.locator(".figure").filter(has=page.get_by_text(name, exact=True)).locator(".value").first
-
-
-def button(page: Page, name: str):
-    """A button of the page; Streamlit's own bar has a "Stop" too."""
-    return page.get_by_test_id("stMainBlockContainer").get_by_role("button", name=name, exact=True)
-
-
-def press(page: Page, name: str, then: re.Pattern[str], *, tries: int = 6) -> None:
-    """Press a button until what follows is there: a press while the page changes state may miss it."""
-    for attempt in range(1, tries + 1):
-        if button(page, name).count():
-            button(page, name).click()
-        try:
-            expect(badge(page, then).first).to_be_visible(timeout=15_000)
-        except AssertionError:
-            if attempt == tries:
-                raise
-        else:
-            return
-
-
-def badge(page: Page, words: str | re.Pattern[str]):
-    return page.get_by_test_id("stMainBlockContainer").get_by_text(words, exact=True)
-
-
-def start(page: Page, name: str) -> None:
-    """Start a small run that takes long, through the form."""
-    page.get_by_role("button", name="New run").click()
-    page.wait_for_url("**new=yes**")
-    page.get_by_text("What will happen on this machine").wait_for()
-    page.get_by_text("The settings that matter").click()
-    for label, value in (("Epochs", "900"), ("Picture size, px", "32")):
-        field = page.get_by_role("spinbutton", name=label)
-        field.fill(value)
-        field.press("Enter")
-        page.get_by_text(re.compile(f"differs from the recipe in .*={value}")).wait_for()
-    field = page.get_by_role("textbox", name="Name")
-    field.fill(name)
-    field.press("Enter")
-    settle(page)
-    page.get_by_role("button", name="Start training").click()
-    page.wait_for_url(f"**run={name}**")
 
 
 def test_curves_are_read_and_zoomed_by_keyboard_and_keep_their_zoom(open_at, server):
