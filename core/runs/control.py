@@ -36,6 +36,7 @@ def submit(
     name: str | None = None,
     overrides: Sequence[str] = (),
     budget_s: float | None = None,
+    checked: bool = False,
 ) -> str:
     """Put a run into the queue, which starts it when this machine is free; returns the run's name.
 
@@ -43,6 +44,7 @@ def submit(
     name: of the run; by default recipe and time.
     overrides: values of the recipe to change, "key=value".
     budget_s: no epoch is begun that would end after this many seconds of training; None for no limit.
+    checked: whether `resolved_recipe` has taken these values already: asking the trainer takes seconds.
 
     Raises:
         RunError: training is switched off here, the name is taken, or the dataset is not there.
@@ -56,7 +58,8 @@ def submit(
         overrides = (*overrides, f"budget_s={budget_s:g}")
     if (file := Path(recipe)).suffix == ".toml":
         recipe = str(file.absolute())
-    resolved_recipe(recipe, overrides)
+    if not checked:
+        resolved_recipe(recipe, overrides)
     name = checked_name(name or _free_name(runs_dir, Path(recipe).stem))
     if (runs_dir / name).exists():
         raise RunError(f"There is already a run {name!r} in {runs_dir}. Choose another name.")

@@ -1,19 +1,24 @@
-"""Train in a browser: curves by keyboard, watch images, squares that open, and the forms for everyone."""
+"""Train in a browser: start a real run, watch it move, stop and resume it, replay another, compare two."""
 
 import re
+import time
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from core.data.synthetic import make_dataset
+from core.runs import control
+from core.runs.folder import RunFolder
 from tests.core.runs.making import write_run
-from tests.e2e.conftest import serve
+from tests.e2e.conftest import serve, settle
 from tests.e2e.test_frame import STREAMLITS_OWN
 
 pytestmark = pytest.mark.browser
 
+# A trainer imports torch, reads the pictures and computes their features first.
+START_MS = 150_000
 RECORDED = "bundled:lesionlens-lite0"
 WAIT_MS = 90_000
 
@@ -23,6 +28,95 @@ def folder(tmp_path_factory) -> Path:
     return make_dataset(
         tmp_path_factory.mktemp("data") / "drawn", images_per_class=16, seed=3, size_px=(96, 128)
     )
+
+
+def button(page: Page, name: str):
+    """A button of the page; Streamlit's own bar has a "Stop" too."""
+    return page.get_by_test_id("stMainBlockContainer").get_by_role("button", name=name, exact=True)
+
+
+def badge(page: Page, words: str | re.Pattern[str]):
+    return page.get_by_test_id("stMainBlockContainer").get_by_text(words, exact=True).first
+
+
+def steps(page: Page) -> list[int]:
+    """The number of steps, once for every panel on the screen: while one replaces another, there are two."""
+    figure = page.locator(".figure").filter(has=page.get_by_text("Step", exact=True))
+    return [int(words.replace(",", "")) for words in figure.locator(".value").all_inner_texts()]
+
+
+def wait_for_step(page: Page, least: int) -> int:
+    deadline = time.monotonic() + START_MS / 1000
+    while not (now := steps(page)) or min(now) < least:
+        assert time.monotonic() < deadline, f"step {least} was not reached; the page shows {now}"
+        page.wait_for_timeout(200)
+    return min(now)
+
+
+def start(page: Page, name: str) -> None:
+    """Start a small run that takes long, through the form."""
+    page.get_by_role("button", name="New run").click()
+    page.wait_for_url("**new=yes**")
+    page.get_by_text("What will happen on this machine").wait_for()
+    page.get_by_text("The settings that matter").click()
+    for label, value in (("Epochs", "900"), ("Picture size, px", "32")):
+        field = page.get_by_role("spinbutton", name=label)
+        field.fill(value)
+        field.press("Enter")
+        page.get_by_text(re.compile(f"differs from the recipe in .*={value}")).wait_for()
+    field = page.get_by_role("textbox", name="Name")
+    field.fill(name)
+    field.press("Enter")
+    settle(page)
+    page.get_by_role("button", name="Start training").click()
+    page.wait_for_url(f"**run={name}**")
+
+
+def test_a_run_is_started_watched_stopped_and_resumed_and_another_replayed(
+    open_at, app_root, checkpoint, folder, tmp_path
+):
+    runs = tmp_path / "runs"
+    run = RunFolder(runs / "journey")
+    environment = {
+        "LESIONLENS_CHECKPOINT": checkpoint,
+        "LESIONLENS_DATA": str(folder),
+        "LESIONLENS_RUNS": str(runs),
+        "LESIONLENS_CACHE": str(tmp_path / "cache"),
+        "OMP_NUM_THREADS": "1",
+    }
+    with serve(app_root, **environment) as address:
+        page = open_at(f"{address}/train")
+        try:
+            start(page, "journey")
+            first = wait_for_step(page, 1)
+            wait_for_step(page, first + 1)
+            button(page, "Stop").click()
+            expect(badge(page, "stopped")).to_be_visible(timeout=START_MS)
+            stopped_at = run.status().step
+            assert wait_for_step(page, stopped_at) == stopped_at
+
+            button(page, "Resume").click()
+            expect(badge(page, "running")).to_be_visible(timeout=START_MS)
+            wait_for_step(page, stopped_at + 1)
+        finally:
+            if run.path.exists() and run.status().observed() == "running":
+                control.stop(run)
+        expect(badge(page, "stopped")).to_be_visible(timeout=START_MS)
+
+        page.get_by_role("button", name=re.compile("^lesionlens-lite0, ")).click()
+        page.wait_for_url("**run=bundled**lesionlens-lite0**")
+        page.get_by_role("button", name=re.compile("^Watch it learn")).click()
+        page.get_by_role("button", name=re.compile("Pause")).wait_for()
+        expect(badge(page, re.compile("REPLAY$"))).to_be_visible(timeout=WAIT_MS)
+        wait_for_step(page, 20)
+        page.get_by_role("button", name=re.compile("Pause")).click()
+        page.get_by_role("button", name=re.compile("Play")).first.wait_for()
+        assert max(steps(page)) < 4500
+
+        page.get_by_role("button", name="Compare with journey").click()
+        page.wait_for_url("**with=journey**")
+        page.get_by_role("heading", name="What differs").wait_for()
+        assert page.get_by_test_id("stException").count() == 0
 
 
 def test_curves_are_read_and_zoomed_by_keyboard_and_keep_their_zoom(open_at, server):

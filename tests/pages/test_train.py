@@ -8,7 +8,9 @@ import time
 
 import numpy as np
 import pytest
+from streamlit.testing.v1 import AppTest
 
+from core.runs import queue
 from core.runs.folder import process_mark
 from core.runs.library import BUNDLED_RUNS, Library
 from core.runs.notes import Notes, read_notes, write_notes
@@ -151,6 +153,30 @@ def test_a_run_offers_what_its_state_allows(open_page, runs_dir, state, buttons)
         "train_pause", "train_stop", "train_resume", "train_delete"
     }  # fmt: skip
     assert offered == buttons
+
+
+def press_start_twice():
+    import streamlit as st
+
+    from core.runs.recipes import recipe_cards
+    from core.settings import settings
+    from pages.ui.train import starting
+
+    st.query_params["new"] = "yes"
+    asked = starting.Asked(recipe_cards()["quick"], settings().runs_dir, 100, 100, None, (), "")
+    for _ in range(2):
+        starting._start(asked, ())
+    st.markdown(st.query_params["run"])
+
+
+def test_a_start_that_is_pressed_twice_starts_one_run(runs_dir):
+    runs_dir.mkdir(parents=True, exist_ok=True)
+    (runs_dir / ".queue").mkdir()
+    with queue._worker_lock(runs_dir):  # Nobody may train what waits.
+        app = AppTest.from_function(press_start_twice).run(timeout=60)
+        assert not app.exception
+        [item] = queue.waiting(runs_dir)
+    assert app.markdown[0].value == item.name
 
 
 def test_a_stop_is_asked_of_the_trainer_and_said(open_page, runs_dir):

@@ -220,6 +220,11 @@ def _draw_plan(asked: Asked) -> None:
         except RunError as problem:
             notices.refuse(problem, icon=":material/timer_off:")
             return
+    try:
+        _check(asked.recipe.name, (*asked.overrides, *cut))
+    except LesionLensError as problem:
+        notices.refuse(problem)
+        return
     with st.container(border=True):
         st.markdown("**What will happen on this machine**")
         lines = _consequences(asked, measured, cut)
@@ -232,6 +237,12 @@ def _draw_plan(asked: Asked) -> None:
             on_click=_start,
             args=(asked, cut),
         )
+
+
+@st.cache_data(max_entries=256, ttl="1h", show_spinner="Asking the trainer whether this can be")
+def _check(recipe: str, overrides: tuple[str, ...]) -> None:
+    """Refuse what cannot be trained before anybody starts it, so that starting takes no time."""
+    control.resolved_recipe(recipe, overrides)
 
 
 def _consequences(asked: Asked, measured: Estimate | None, cut: tuple[str, ...]) -> list[str]:
@@ -271,6 +282,8 @@ def _consequences(asked: Asked, measured: Estimate | None, cut: tuple[str, ...])
 
 
 def _start(asked: Asked, cut: tuple[str, ...]) -> None:
+    if not is_asked():
+        return  # The second of two quick presses: the first one has started it.
     try:
         name = control.submit(
             asked.recipe.name,
@@ -278,6 +291,7 @@ def _start(asked: Asked, cut: tuple[str, ...]) -> None:
             name=asked.name or None,
             overrides=(*asked.overrides, *cut),
             budget_s=asked.budget_s,
+            checked=True,
         )
     except LesionLensError as problem:
         st.session_state[_PROBLEM] = problem
