@@ -149,10 +149,16 @@ def test_a_run_offers_what_its_state_allows(open_page, runs_dir, state, buttons)
     write_run(runs_dir / "one", **live(state=state))
     app = open_page("Train")
     assert not app.exception
-    offered = {button.key for button in app.button} & {
-        "train_pause", "train_stop", "train_resume", "train_delete"
-    }  # fmt: skip
-    assert offered == buttons
+    places = [
+        button.key
+        for button in app.button
+        if button.key in {"train_pause", "train_stop", "train_resume", "train_delete"}
+    ]
+    assert places in (
+        ["train_pause", "train_stop", "train_delete"],
+        ["train_resume", "train_stop", "train_delete"],
+    ), "a button has moved from under the pointer"
+    assert {key for key in places if not app.button(key=key).disabled} == buttons
 
 
 def press_start_twice():

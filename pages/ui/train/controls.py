@@ -1,35 +1,39 @@
-"""What can be asked of a run: pause, go on, stop, delete. Who may not, is told why."""
+"""What can be asked of a run: pause, go on, stop, delete. Who may not, is told why.
+
+Each button keeps its place and is grey while it makes no sense: a run changes its state by itself, and what
+somebody is about to press must not move away under the pointer.
+"""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from typing import Final
 
 import streamlit as st
 
 from core.errors import RunError
 from core.runs import control
-from core.runs.folder import RunFolder
+from core.runs.folder import LIVE_STATES, RunFolder
 from core.runs.library import Summary
 from core.settings import settings
 from pages.ui import notices
 from pages.ui.train import address
 
-_SAID = "train_said"
+_RESUMABLE: Final = ("paused", "stopped", "failed", "died")
+_SAID: Final = "train_said"
 
 
 def draw(run: Summary) -> None:
-    """Draw the buttons that make sense in the run's state; nothing for a recorded run."""
+    """Draw the buttons of a run that trains or trained here; nothing for a recorded one."""
     if run.is_bundled or not settings().allow_training:
         return
     if run.state == "running":
         _button("Pause", ":material/pause:", run, control.pause, "Asked to pause after this step.")
-    if run.is_live:
-        _button("Stop", ":material/stop:", run, control.stop, "Asked to stop. It saves its state first.")
-    if run.state in ("paused", "stopped", "failed", "died"):
-        _button(
-            "Resume", ":material/play_arrow:", run, control.resume, "It goes on when the machine is free."
-        )
-    if not run.is_live:
-        _draw_delete(run)
+    else:
+        said = "It goes on when the machine is free."
+        _button("Resume", ":material/play_arrow:", run, control.resume, said, when=_RESUMABLE)
+    said = "Asked to stop. It saves its state first."
+    _button("Stop", ":material/stop:", run, control.stop, said, when=LIVE_STATES)
+    _draw_delete(run)
 
 
 def draw_said(run: Summary) -> None:
@@ -48,7 +52,15 @@ def draw_said(run: Summary) -> None:
         )
 
 
-def _button(label: str, icon: str, run: Summary, ask: Callable[[RunFolder], object], said: str) -> None:
+def _button(
+    label: str,
+    icon: str,
+    run: Summary,
+    ask: Callable[[RunFolder], object],
+    said: str,
+    *,
+    when: Collection[str] = ("running",),
+) -> None:
     def press() -> None:
         try:
             ask(RunFolder(run.folder))
@@ -57,16 +69,24 @@ def _button(label: str, icon: str, run: Summary, ask: Callable[[RunFolder], obje
         else:
             st.session_state[_SAID] = said
 
-    st.button(label, icon=icon, key=f"train_{label.lower()}", on_click=press)
+    key = f"train_{label.lower()}"
+    st.button(label, icon=icon, key=key, on_click=press, disabled=run.state not in when)
 
 
 def _draw_delete(run: Summary) -> None:
-    with st.popover("Delete", icon=":material/delete:"):
+    with st.popover("Delete", icon=":material/delete:", disabled=run.is_live):
         st.markdown(
             f"Move **{notices.plain(run.name)}** with its checkpoints to the folder `.trash` beside the "
             "runs? It can be taken back from there."
         )
-        st.button("Delete it", type="primary", key="train_delete", on_click=_delete, args=(run,))
+        st.button(
+            "Delete it",
+            type="primary",
+            key="train_delete",
+            on_click=_delete,
+            args=(run,),
+            disabled=run.is_live,
+        )
 
 
 def _delete(run: Summary) -> None:

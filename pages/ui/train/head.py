@@ -33,8 +33,14 @@ def draw(run: Summary) -> None:
             st.badge("REPLAY", icon=":material/replay:", color="violet")
         if not run.is_bundled:
             st.badge(run.state, color=_COLOURS[run.state])
-        _draw_hold(run)
         st.space("stretch")
+        if not run.is_bundled:
+            st.toggle(
+                "Hold still",
+                key="train_hold",
+                help="The page stops following; the run goes on.",
+                disabled=not run.is_live,
+            )
         controls.draw(run)
         if not run.is_bundled:
             _draw_notes(run)
@@ -54,11 +60,6 @@ def draw(run: Summary) -> None:
                 args=(run, replay),
                 help=f"Replays what was recorded, {player.FASTEST}{NBSP}times as fast. Nothing is computed.",
             )
-
-
-def _draw_hold(run: Summary) -> None:
-    if run.is_live:
-        st.toggle("Hold still", key="train_hold", help="The page stops following; the run goes on.")
 
 
 def _draw_notes(run: Summary) -> None:
