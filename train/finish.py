@@ -42,6 +42,7 @@ from core.runs.folder import RunFolder
 from core.settings import settings
 from train.evaluate import evaluate_checkpoint
 from train.fit import Plan, truth_of
+from train.loop import LAST
 from train.predicting import predict_pictures, processes
 from train.state import load_state
 
@@ -155,7 +156,10 @@ def reference_of(folder: Path) -> str:
 
 
 def best_network(run: RunFolder, plan: Plan) -> tuple[AdditiveNetwork, dict[str, float]]:
-    """Return the run's best EMA weights, answering with HAM10000's own prior, and what training took.
+    """Return the run's best EMA weights, answering with HAM10000's own prior, and what training them took.
+
+    That is their epoch, and pictures shown and seconds of the whole run: what came after the best epoch was
+    needed to know that it was the best.
 
     Balanced drawing taught the network another prior than the data's. The difference is known exactly, so it
     is put right in the bias, where the evidence shows it: log(data prior) - log(drawn prior).
@@ -166,7 +170,8 @@ def best_network(run: RunFolder, plan: Plan) -> tuple[AdditiveNetwork, dict[str,
     # With logit adjustment the loss already took (1 - tau) of the drawn prior away.
     drawn = plan.drawn ** (1 - plan.recipe.balance.logit_adjustment)
     network.shift_prior(np.log(frequencies / drawn))
-    return network, {key: stored[key] for key in ("epoch", "images", "elapsed_s")}
+    whole = load_state(run.checkpoints / LAST, parts={})
+    return network, {"epoch": stored["epoch"], "images": whole["images"], "elapsed_s": whole["elapsed_s"]}
 
 
 def choose_on_val(manifest: Manifest, logits: np.ndarray, truth: np.ndarray) -> Manifest:

@@ -35,7 +35,7 @@ FIELDS: Final = (
     Field("training_images", "Pictures shown in training", lambda value: f"{value:,.0f}"),
     Field(
         "training_s",
-        "Training time",
+        "Training, from first to last step",
         lambda value: f"{value:.0f} s" if value < 120 else f"{value / 60:,.0f} min",
     ),
     Field("weights", "Started from", str),

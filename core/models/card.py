@@ -125,8 +125,8 @@ def _training(manifest: Manifest) -> str:
 
 - Data: {manifest.data}; split {manifest.split_hash[:16]}. Licence of the weights: {manifest.licence}.
 - Network: {MODELS[manifest.model].timm_name}, started from {trained.get("weights", "not recorded")}.
-- {trained.get("images", 0):.0f} augmented pictures, best epoch {trained.get("epoch", 0):.0f},
-  {hours:.1f} hours; code at commit {trained.get("commit", "not recorded")[:12]}.
+- {trained.get("images", 0):.0f} augmented pictures in {hours:.1f} hours, best epoch
+  {trained.get("epoch", 0):.0f}; code at commit {trained.get("commit", "not recorded")[:12]}.
 - Chosen on validation data: epoch, temperature {manifest.temperature:.3f}, operating points, power
   {manifest.balanced_power:.1f} of the balanced prior.
 """
