@@ -1,15 +1,17 @@
 """Sweeps: what they search, how they go on, and that the best trial is a recipe."""
 
 import csv
+import subprocess
 import tomllib
 
 import pytest
 from optuna.trial import TrialState
 
 from core.errors import RecipeError, RunError
-from core.runs.folder import RunFolder
+from core.runs.folder import RunFolder, Status
 from core.settings import settings
-from tests.train.conftest import folders
+from tests.conftest import ROOT
+from tests.train.conftest import command, folders
 from train.display import TerminalDisplay
 from train.recipe import load_recipe
 from train.sweep import Search, available_sweeps, load_sweep
@@ -63,6 +65,34 @@ def test_a_sweep_goes_on_and_its_best_trial_is_a_recipe(tiny, sweep_file):
     assert len([event for event in run.events()[0] if event["kind"] == "epoch"]) == 2
     assert not list(run.checkpoints.iterdir())
     assert len(list((tiny.cache / "features").glob("*.safetensors"))) >= 2  # computed once, for all trials
+
+
+def test_a_worker_leaves_alone_what_another_one_tries_just_now(tiny, sweep_file):
+    with folders(settings().runs_dir, tiny.cache):
+        first = search(sweep_file, tiny)
+        busy = first.study.ask()
+        run = RunFolder.create(first.folder / "trials", f"trial-{busy.number:04d}")
+        run.write_status(Status.starting())  # this very process lives
+        second = search(sweep_file, tiny)
+        second.run(1)
+    states = [trial.state for trial in second.study.trials]
+    assert states == [TrialState.RUNNING, TrialState.COMPLETE]
+
+
+def test_two_workers_share_a_sweep(tiny, sweep_file):
+    with folders(settings().runs_dir, tiny.cache):
+        work = command("sweep", str(sweep_file), "--data", str(tiny.data), "--name", "shared")
+        workers = [
+            subprocess.Popen(work, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            for _ in range(2)
+        ]
+        printed = [worker.communicate()[0] for worker in workers]
+        assert [worker.returncode for worker in workers] == [0, 0], printed
+        study = search(sweep_file, tiny, name="shared").study
+    assert {trial.state for trial in study.trials} <= {TrialState.COMPLETE, TrialState.PRUNED}
+    # The second may have begun a trial when the last one of those wanted came to its end.
+    assert 3 <= len(study.trials) <= 4
+    assert all("The best trial as a recipe" in words for words in printed)
 
 
 def test_a_sweep_without_a_completed_trial_is_told_with_its_table(tiny, sweep_file):
