@@ -5,6 +5,7 @@ from collections.abc import Collection
 
 import streamlit as st
 
+from core.evaluate.sheet import interval_words
 from core.models.catalog import MANIFEST_FILE, OF_RUN
 from core.runs.following import Telling
 from core.runs.library import BUNDLED_RUNS, Summary, reference_of
@@ -58,6 +59,6 @@ def _draw_measured(references: Collection[str]) -> None:
             st.markdown(
                 notices.plain(
                     f"Measured on {evaluation.n_images:,} pictures of its {evaluation.split} part, "
-                    f"calibrated: balanced accuracy {one.value:.3f} ({one.low:.3f} to {one.high:.3f})."
+                    f"calibrated: balanced accuracy {interval_words(one)}."
                 )
             )
