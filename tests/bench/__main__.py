@@ -108,6 +108,20 @@ def watching(
     compare(rounds=rounds)
 
 
+@app.command()
+def rivals(
+    chromium: Annotated[Path, typer.Option(help="The browser.")] = Path("/usr/bin/chromium"),
+    trackio: Annotated[
+        Path | None, typer.Option(help="Python of an environment with trackio; left out when not given.")
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="How long the processor is watched, each time.")] = 20.0,
+) -> None:
+    """Show one run by the Train page, TensorBoard and trackio: how soon, how far behind, at what cost."""
+    from tests.bench.rivalling import compare
+
+    compare(chromium, trackio, seconds=seconds)
+
+
 def _checkpoint(reference: str) -> "Checkpoint":
     from core.models.catalog import folder_of
     from core.models.checkpoint import load_checkpoint
