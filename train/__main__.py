@@ -14,7 +14,7 @@ import typer
 from core.errors import LesionLensError
 from train import hub, manage, prepare
 from train.display import TerminalDisplay
-from train.manage import DataOption, Overrides, RecipeArgument, RunArgument, data_dir
+from train.manage import DataOption, NewRunOption, Overrides, RecipeArgument, RunArgument, data_dir
 from train.recipe import available_recipes
 
 if TYPE_CHECKING:
@@ -77,9 +77,7 @@ def recipes() -> None:
 def fit(
     recipe: RecipeArgument,
     data: DataOption = None,
-    run: Annotated[
-        str | None, typer.Option("--run", help="The run's name. Default: recipe and time.")
-    ] = None,
+    run: NewRunOption = None,
     overrides: Overrides = None,
 ) -> None:
     """Train a recipe on a dataset, then calibrate on val and measure on test.

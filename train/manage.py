@@ -22,6 +22,9 @@ DataOption = Annotated[
     Path | None,
     typer.Option("--data", help="The dataset's folder. Default: the setting LESIONLENS_DATA."),
 ]
+NewRunOption = Annotated[
+    str | None, typer.Option("--run", help="The run's name. Default: recipe and time.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="As JSON, for programs.")]
 
 queue = typer.Typer(help="What waits to be trained on this machine, one run at a time.", no_args_is_help=True)
@@ -42,7 +45,10 @@ def data_dir(given: Path | None) -> Path:
     return folder
 
 
-def show(recipe: RecipeArgument, overrides: Overrides = None, as_json: JsonOption = False) -> None:
+def show(recipe: RecipeArgument, overrides: Overrides = None, as_json: NewRunOption = Annotated[
+    str | None, typer.Option("--run", help="The run's name. Default: recipe and time.")
+]
+JsonOption = False) -> None:
     """Show every value of a recipe, with overrides; refuses one that cannot be."""
     from train.recipe import load_recipe
 
@@ -83,9 +89,7 @@ def delete(
 def add(
     recipe: RecipeArgument,
     data: DataOption = None,
-    run: Annotated[
-        str | None, typer.Option("--run", help="The run's name. Default: recipe and time.")
-    ] = None,
+    run: NewRunOption = None,
     overrides: Overrides = None,
 ) -> None:
     """Put a run into the queue; it is trained by a process of its own when this machine is free."""
@@ -94,7 +98,10 @@ def add(
 
 
 @queue.command("list")
-def list_queue(as_json: JsonOption = False) -> None:
+def list_queue(as_json: NewRunOption = Annotated[
+    str | None, typer.Option("--run", help="The run's name. Default: recipe and time.")
+]
+JsonOption = False) -> None:
     """List what waits, first to last."""
     items = waiting_line.waiting(settings().runs_dir)
     if as_json:
@@ -136,7 +143,10 @@ def estimate(
     budget: Annotated[
         float | None, typer.Option(min=1, help="Also say what fits into so many seconds, all in all.")
     ] = None,
-    as_json: JsonOption = False,
+    as_json: NewRunOption = Annotated[
+    str | None, typer.Option("--run", help="The run's name. Default: recipe and time.")
+]
+JsonOption = False,
 ) -> None:
     """Measure a few real steps of a recipe, and say how long the whole run will take here."""
     from core.runs.estimate import budget_overrides

@@ -130,10 +130,11 @@ def _draw_comparison(compared: "Comparison") -> None:
             {
                 "file": list(compared.changes),
                 "what happens": list(compared.changes.values()),
-                "bytes": pd.array([sizes.get(path) for path in compared.changes], dtype="Int64"),
+                "size": pd.array([sizes.get(path) for path in compared.changes], dtype="Int64"),
             }
         ),
         hide_index=True,
+        column_config={"size": st.column_config.NumberColumn(format="bytes")},
         alt="Every file, whether it is sent, and its size",
     )
     st.markdown(f"{len(compared.sent)} files, {in_words(total)} would be sent.")
