@@ -22,9 +22,7 @@ DataOption = Annotated[
     Path | None,
     typer.Option("--data", help="The dataset's folder. Default: the setting LESIONLENS_DATA."),
 ]
-NewRunOption = Annotated[
-    str | None, typer.Option("--run", help="The run's name. Default: recipe and time.")
-]
+NewRunOption = Annotated[str | None, typer.Option("--run", help="The run's name. Default: recipe and time.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="As JSON, for programs.")]
 
 queue = typer.Typer(help="What waits to be trained on this machine, one run at a time.", no_args_is_help=True)
@@ -45,10 +43,7 @@ def data_dir(given: Path | None) -> Path:
     return folder
 
 
-def show(recipe: RecipeArgument, overrides: Overrides = None, as_json: NewRunOption = Annotated[
-    str | None, typer.Option("--run", help="The run's name. Default: recipe and time.")
-]
-JsonOption = False) -> None:
+def show(recipe: RecipeArgument, overrides: Overrides = None, as_json: JsonOption = False) -> None:
     """Show every value of a recipe, with overrides; refuses one that cannot be."""
     from train.recipe import load_recipe
 
@@ -98,10 +93,7 @@ def add(
 
 
 @queue.command("list")
-def list_queue(as_json: NewRunOption = Annotated[
-    str | None, typer.Option("--run", help="The run's name. Default: recipe and time.")
-]
-JsonOption = False) -> None:
+def list_queue(as_json: JsonOption = False) -> None:
     """List what waits, first to last."""
     items = waiting_line.waiting(settings().runs_dir)
     if as_json:
@@ -143,10 +135,7 @@ def estimate(
     budget: Annotated[
         float | None, typer.Option(min=1, help="Also say what fits into so many seconds, all in all.")
     ] = None,
-    as_json: NewRunOption = Annotated[
-    str | None, typer.Option("--run", help="The run's name. Default: recipe and time.")
-]
-JsonOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Measure a few real steps of a recipe, and say how long the whole run will take here."""
     from core.runs.estimate import budget_overrides
