@@ -247,12 +247,16 @@ def robustness(
     out: Annotated[Path, typer.Option(help="The folder to write; a stopped run goes on there.")],
     data: DataOption = None,
     lesions: Annotated[int, typer.Option(min=10, help="Test lesions to measure on; the mix is kept.")] = 200,
+    name: Annotated[
+        str | None, typer.Option(help="What the table calls the model. Default: the checkpoint's own name.")
+    ] = None,
 ) -> None:
     """Measure how a checkpoint bears blur, noise, hair and bad light, with and without remedies."""
     from core.data.masks import find_masks
     from core.data.readers import read_dataset
     from core.data.splits import Split
-    from train.robustness import RESULT_FILE, measure_robustness
+    from core.evaluate.gathering import ROBUSTNESS_FILE
+    from train.robustness import measure_robustness
 
     loaded = _load(checkpoint)
     folder = data_dir(data)
@@ -262,13 +266,13 @@ def robustness(
         metadata,
         Split.of(metadata, seed=int(loaded.manifest.recipe.get("seed", 0))),
         out,
-        name=loaded.manifest.name,
+        name=name or loaded.manifest.name,
         masks=find_masks(folder, list(metadata["image_id"])),
         lesions=lesions,
-        progress=_display().counting("conditions"),
+        progress=_display().counting("pictures"),
     )
     if _is_first():
-        typer.echo(f"{len(table):,} rows written to {out / RESULT_FILE}")
+        typer.echo(f"{len(table):,} rows written to {out / ROBUSTNESS_FILE}")
 
 
 app.command()(hub.pull)

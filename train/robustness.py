@@ -5,8 +5,9 @@ stopped goes on with the condition it was at.
 """
 
 import json
+import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,24 +17,31 @@ import pandas as pd
 from core.data.corruptions import CORRUPTIONS, SEVERITIES, SHORTCUTS, blank
 from core.data.facts import encode_metadata
 from core.data.masks import read_mask
+from core.data.pictures import read_picture
 from core.data.splits import Split
 from core.data.steps import STEPS
 from core.errors import EvaluationError
+from core.evaluate.gathering import ROBUSTNESS_FILE
 from core.evaluate.robustness import CLEAN, Condition, rows_of, sample_lesions
 from core.labels import INDEX
 from core.models.checkpoint import Checkpoint
 from core.predict.calibration import softmax
+from core.runs import measuring
 from train.predicting import predict_pictures, processes
 
-RESULT_FILE: Final = "robustness.csv"
 _PARTS: Final = "parts"
+_TELL_EVERY_S: Final = 0.5
+_TRIED: Final = 8
+"""Pictures that are looked at to see how long one takes."""
+
 Change = Callable[[np.ndarray, str], np.ndarray]
 
 
-def conditions(*, shortcuts: bool) -> list[Condition]:
+def conditions(*, masks: bool) -> list[Condition]:
     """Return everything that is measured: clean first, then corruptions with and without their remedy.
 
-    Every remedy is also tried on clean pictures, to see what it costs where nothing needs it.
+    Every remedy is also tried on clean pictures, to see what it costs where nothing needs it. masks: whether
+    there are any; without them no lesion can be hidden, but all except the border can.
     """
     remedies = sorted({one.remedy for one in CORRUPTIONS.values() if one.remedy})
     found = [CLEAN, *(Condition("clean", "clean", 0, remedy) for remedy in remedies)]
@@ -42,9 +50,8 @@ def conditions(*, shortcuts: bool) -> list[Condition]:
             found.append(Condition("corruption", one.name, severity))
             if one.remedy:
                 found.append(Condition("corruption", one.name, severity, one.remedy))
-    if shortcuts:
-        found += [Condition("shortcut", name, 0) for name in SHORTCUTS]
-    return found
+    hidden = [Condition("shortcut", name, 0) for name in SHORTCUTS]
+    return found + [one for one in hidden if masks or not one.needs_mask]
 
 
 def measure_robustness(
@@ -63,14 +70,16 @@ def measure_robustness(
     Args:
         checkpoint: whose answers. metadata: the dataset.
         split: must be the checkpoint's own.
-        out: the folder to write; what an interrupted run left there is used.
+        out: the folder to write; what an interrupted run left there is used. See `core.runs.measuring`.
         name: what the rows call the model.
-        masks: the lesion masks that are here, by image id; without any, nothing is hidden.
+        masks: the lesion masks that are here, by image id; without any, no lesion is hidden.
         lesions: how many test lesions; the mix of diagnoses is kept close.
-        progress: called with (conditions done, conditions).
+        progress: called with (pictures done, pictures), those of all conditions.
 
     Raises:
-        EvaluationError: another split, no pictures, or an output folder of another measurement.
+        EvaluationError: another split, no pictures, an output folder of another measurement, or somebody
+            asked the measurement to stop.
+        RunError: another process measures into this folder.
     """
     if split.hash != checkpoint.manifest.split_hash:
         raise EvaluationError(
@@ -81,22 +90,124 @@ def measure_robustness(
     if mine.empty:
         raise EvaluationError("No test picture is here. Check that --data holds the image folders.")
     mine = sample_lesions(mine.reset_index(drop=True), lesions)
-    _claim(out, checkpoint, mine)
-    todo = conditions(shortcuts=bool(masks))
+    if not processes().is_main_process:
+        return _measure(checkpoint, mine, masks, out, name, progress)
+    lock = measuring.claim(out)
+    try:
+        _claim(out, checkpoint, mine)
+        table = _measure(checkpoint, mine, masks, out, name, progress)
+        _write(out / ROBUSTNESS_FILE, lambda path: table.to_csv(path, index=False, float_format="%.5f"))
+    finally:
+        lock.release()
+    return table
+
+
+def _measure(
+    checkpoint: Checkpoint,
+    mine: pd.DataFrame,
+    masks: dict[str, Path],
+    out: Path,
+    name: str,
+    progress: Callable[[int, int], None] | None,
+) -> pd.DataFrame:
+    with_mask = mine[mine["image_id"].isin(masks)]
+    pictures = {
+        condition: with_mask if condition.needs_mask else mine
+        for condition in conditions(masks=not with_mask.empty)
+    }
+    missing = [one for one in pictures if not _part(out, one).is_file()]
+    tally = _Tally(out, pictures, _costs(checkpoint, pictures, missing, masks), progress)
     rows = []
-    for done, condition in enumerate(todo):
-        if progress is not None:
-            progress(done, len(todo))
-        shown = mine[mine["image_id"].isin(masks)] if condition.kind == "shortcut" else mine
-        probabilities = _answers(checkpoint, shown, condition, masks, out)
+    for condition, shown in pictures.items():
+        tally.begin(condition)
+        probabilities = _answers(checkpoint, shown, condition, masks, out, tally)
         truth = shown["dx"].map(INDEX).to_numpy()
         rows.append(rows_of(name, condition, truth, probabilities, shown["lesion_id"]))
-    table = pd.concat(rows, ignore_index=True)
-    if processes().is_main_process:
-        table.to_csv(out / RESULT_FILE, index=False, float_format="%.5f")
-    if progress is not None:
-        progress(len(todo), len(todo))
-    return table
+        tally(len(shown), len(shown))
+    return pd.concat(rows, ignore_index=True)
+
+
+class _Tally:
+    """Counts pictures over all conditions, tells the folder and the caller, and ends when it is asked to.
+
+    costs: seconds a picture of each condition that is still to be measured; others cost nothing.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        pictures: Mapping[Condition, pd.DataFrame],
+        costs: Mapping[Condition, float],
+        progress: Callable[[int, int], None] | None,
+    ) -> None:
+        self._out = out
+        self._costs = costs
+        self._sizes = {one: len(shown) for one, shown in pictures.items()}
+        self._all_s = sum(costs.get(one, 0.0) * size for one, size in self._sizes.items())
+        self._progress = progress
+        self._before = 0
+        self._before_s = 0.0
+        self._now: Condition | None = None
+        self._told = 0.0
+
+    def begin(self, condition: Condition) -> None:
+        """Go on to the next condition."""
+        if self._now is not None:
+            size = self._sizes[self._now]
+            self._before += size
+            self._before_s += self._costs.get(self._now, 0.0) * size
+        self._now = condition
+
+    def __call__(self, done: int, _total: int) -> None:
+        """Count the pictures of this condition; raises EvaluationError when somebody asked to stop."""
+        if self._now is None or not processes().is_main_process:
+            return
+        if measuring.asked_to_stop(self._out):
+            raise EvaluationError("Stopped, as somebody asked. The same command goes on where it was.")
+        done_s = self._before_s + self._costs.get(self._now, 0.0) * done
+        pictures, total = self._before + done, sum(self._sizes.values())
+        if time.monotonic() - self._told > _TELL_EVERY_S or pictures == total:
+            self._told = time.monotonic()
+            share = done_s / self._all_s if self._all_s else pictures / total
+            measuring.tell(self._out, measuring.Standing(share, pictures, total, self._now.words))
+        if self._progress is not None:
+            self._progress(pictures, total)
+
+
+def _costs(
+    checkpoint: Checkpoint,
+    pictures: Mapping[Condition, pd.DataFrame],
+    missing: Sequence[Condition],
+    masks: dict[str, Path],
+) -> dict[Condition, float]:
+    """Return the seconds that one picture takes under each condition, by trying the first of each.
+
+    Hairs take ten times as long to draw and to remove as a picture to darken: counting pictures alone would
+    promise too much. One process prepares pictures while another looks at them: the slower one counts.
+    """
+    if not missing:
+        return {}
+    look_s = _looking_s(checkpoint, pictures[missing[0]])
+    preprocessing = checkpoint.manifest.preprocessing
+    found = {}
+    for condition in missing:
+        row = pictures[condition].iloc[0]
+        change = change_of(condition, masks)
+        began = time.perf_counter()
+        pixels = read_picture(Path(row["image_path"]), name=row["image_id"]).pixels
+        preprocessing.normalise(preprocessing.fit(change(pixels, str(row["image_id"]))))
+        found[condition] = max(time.perf_counter() - began, look_s)
+    return found
+
+
+def _looking_s(checkpoint: Checkpoint, pictures: pd.DataFrame) -> float:
+    """Return the seconds that the network takes for one picture of a batch."""
+    few = pictures.head(_TRIED)
+    paths, facts = [Path(path) for path in few["image_path"]], encode_metadata(few)
+    predict_pictures(checkpoint, paths[:1], facts[:1])  # the first look sets things up
+    began = time.perf_counter()
+    predict_pictures(checkpoint, paths, facts)
+    return (time.perf_counter() - began) / len(few)
 
 
 def _claim(out: Path, checkpoint: Checkpoint, pictures: pd.DataFrame) -> None:
@@ -109,8 +220,11 @@ def _claim(out: Path, checkpoint: Checkpoint, pictures: pd.DataFrame) -> None:
     claim = out / "measurement.json"
     if claim.is_file():
         if json.loads(claim.read_text(encoding="utf-8")) != mine:
-            raise EvaluationError(f"{out} holds the measurement of another checkpoint or of other pictures.")
-    elif processes().is_main_process:
+            raise EvaluationError(
+                f"{out} holds the measurement of another checkpoint or of other pictures. Write into another "
+                "folder, or delete that one."
+            )
+    else:
         claim.write_text(json.dumps(mine), encoding="utf-8")
 
 
@@ -120,9 +234,10 @@ def _answers(
     condition: Condition,
     masks: dict[str, Path],
     out: Path,
+    tally: _Tally,
 ) -> np.ndarray:
     """Return the probabilities under a condition, (N, 7), from the folder if they were computed before."""
-    part = out / _PARTS / f"{condition.name}.npy"
+    part = _part(out, condition)
     if part.is_file():
         return np.asarray(np.load(part, allow_pickle=False))
     predicted = predict_pictures(
@@ -130,17 +245,26 @@ def _answers(
         [Path(path) for path in pictures["image_path"]],
         encode_metadata(pictures),
         change=change_of(condition, masks),
+        progress=tally,
     )
     if predicted.unreadable:
         place, reason = next(iter(predicted.unreadable.items()))
         raise EvaluationError(f"{pictures['image_id'].iloc[place]} cannot be read: {reason}")
     probabilities = softmax(predicted.logits, checkpoint.manifest.temperature)
     if processes().is_main_process:
-        temporary = part.with_suffix(".partial")
-        with temporary.open("wb") as file:
-            np.save(file, probabilities)
-        temporary.replace(part)
+        _write(part, lambda path: np.save(path, probabilities))
     return probabilities
+
+
+def _part(out: Path, condition: Condition) -> Path:
+    return out / _PARTS / f"{condition.name}.npy"
+
+
+def _write(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a file whole or not at all."""
+    temporary = path.with_name(f"partial-{path.name}")
+    write(temporary)
+    temporary.replace(path)
 
 
 def change_of(condition: Condition, masks: dict[str, Path]) -> Change:
@@ -154,8 +278,10 @@ def change_of(condition: Condition, masks: dict[str, Path]) -> Change:
             corruption = CORRUPTIONS[condition.condition]
             pixels = corruption(pixels, condition.severity, seed=zlib.crc32(image_id.encode()))
         elif condition.kind == "shortcut":
-            _, hides = SHORTCUTS[condition.condition]
-            pixels = blank(pixels, hides(read_mask(masks[image_id], pixels.shape[:2])))
+            height, width = pixels.shape[:2]
+            needed = condition.needs_mask
+            mask = read_mask(masks[image_id], (height, width)) if needed else np.zeros((height, width), bool)
+            pixels = blank(pixels, SHORTCUTS[condition.condition].hides(mask))
         return STEPS[condition.remedy](pixels) if condition.remedy else pixels
 
     return change

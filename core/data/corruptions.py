@@ -191,9 +191,27 @@ def border(shape: tuple[int, int], *, share: float = 0.12) -> np.ndarray:
     return frame
 
 
-SHORTCUTS: Final[dict[str, tuple[str, Callable[[np.ndarray], np.ndarray]]]] = {
-    "lesion_blanked": ("Lesion blanked", lambda mask: mask),
-    "background_blanked": ("Background blanked", lambda mask: ~mask),
-    "border_only": ("Border only", lambda mask: ~border(mask.shape)),
+@dataclass(frozen=True)
+class Shortcut:
+    """A part of the picture that is hidden, to see whether the model needs it.
+
+    Attributes:
+        name: what files call it. title: what people read.
+        hides: given the lesion's mask (bool, (H, W)), returns what is hidden.
+        needs_mask: whether the mask matters; where not, any mask of the picture's shape will do.
+    """
+
+    name: str
+    title: str
+    hides: Callable[[np.ndarray], np.ndarray]
+    needs_mask: bool = True
+
+
+SHORTCUTS: Final = {
+    one.name: one
+    for one in (
+        Shortcut("lesion_blanked", "Lesion blanked", lambda mask: mask),
+        Shortcut("background_blanked", "Background blanked", lambda mask: ~mask),
+        Shortcut("border_only", "Border only", lambda mask: ~border(mask.shape), needs_mask=False),
+    )
 }
-"""By name: its title, and what it hides, given the lesion's mask (bool, (H, W))."""

@@ -12,6 +12,7 @@ from core.models.reference import RUN_NAME
 from core.settings import settings
 
 EVALUATIONS_FOLDER: Final = BUNDLED_FOLDER / "evaluations"
+ROBUSTNESS_FILE: Final = "robustness.csv"
 
 
 def evaluation_folders(runs_dir: Path) -> list[Path]:
@@ -66,4 +67,4 @@ def weights_folder(checkpoint: str) -> Path | None:
 
 def robustness_files(runs_dir: Path) -> list[Path]:
     """Return every table of `core.evaluate.robustness`: the bundled ones, and those in run folders."""
-    return sorted(BUNDLED_FOLDER.glob("robustness/*.csv")) + sorted(runs_dir.glob("*/robustness.csv"))
+    return sorted(BUNDLED_FOLDER.glob("robustness/*.csv")) + sorted(runs_dir.glob(f"*/{ROBUSTNESS_FILE}"))

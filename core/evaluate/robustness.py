@@ -8,7 +8,7 @@ or empty.
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,6 +16,8 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from core.data.corruptions import CORRUPTIONS, SHORTCUTS, Corruption, Shortcut
+from core.data.steps import STEPS
 from core.errors import EvaluationError
 from core.evaluate.intervals import lesion_bootstrap
 from core.evaluate.metrics import METRICS
@@ -40,6 +42,24 @@ class Condition:
     def name(self) -> str:
         """A file's name for it."""
         return f"{self.kind}-{self.condition}-{self.severity}" + (f"-{self.remedy}" if self.remedy else "")
+
+    @property
+    def words(self) -> str:
+        """What people read."""
+        words = {
+            "clean": "As it is",
+            "corruption": f"{self._title(CORRUPTIONS)}, severity {self.severity}",
+            "shortcut": self._title(SHORTCUTS),
+        }[self.kind]
+        return words + (f", with {STEPS[self.remedy].title.lower()}" if self.remedy else "")
+
+    @property
+    def needs_mask(self) -> bool:
+        """Whether it can be measured only where the lesion's mask is here."""
+        return self.kind == "shortcut" and SHORTCUTS[self.condition].needs_mask
+
+    def _title(self, entries: Mapping[str, Corruption] | Mapping[str, Shortcut]) -> str:
+        return entries[self.condition].title if self.condition in entries else self.condition
 
 
 CLEAN: Final = Condition("clean", "clean", 0)
@@ -67,13 +87,22 @@ def rows_of(
 
 
 def read_robustness(files: Sequence[Path]) -> pd.DataFrame:
-    """Return the rows of several files as one table.
+    """Return the rows of several files as one table; of a model that several measured, the largest's rows.
+
+    Of equally large ones the last counts.
 
     Raises:
         EvaluationError: a file that cannot be read, or lacks a column, by name.
     """
-    tables = [_read(path) for path in files]
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(COLUMNS))
+    of_model: dict[str, pd.DataFrame] = {}
+    for path in files:
+        for model, rows in _read(path).groupby("model", sort=False):
+            known = of_model.get(str(model))
+            if known is None or rows["n_lesions"].max() >= known["n_lesions"].max():
+                of_model[str(model)] = rows
+    if not of_model:
+        return pd.DataFrame(columns=list(COLUMNS))
+    return pd.concat(of_model.values(), ignore_index=True)
 
 
 def _read(path: Path) -> pd.DataFrame:

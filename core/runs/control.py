@@ -50,7 +50,7 @@ def submit(
         RunError: training is switched off here, the name is taken, or the dataset is not there.
         RecipeError: the recipe or an override cannot be.
     """
-    _check_allowed()
+    check_allowed()
     runs_dir = settings().runs_dir
     if not data_dir.is_dir():
         raise RunError(f"There is no folder {data_dir}. Choose the folder of a dataset.")
@@ -90,7 +90,7 @@ def resolved_recipe(recipe: str, overrides: Sequence[str] = ()) -> dict[str, Any
 
 def pause(run: RunFolder) -> None:
     """Ask a running run to save its state after this step and wait; raises RunError when it does not run."""
-    _check_allowed()
+    check_allowed()
     _ask(run, "pause", when=("running",))
 
 
@@ -100,7 +100,7 @@ def stop(run: RunFolder) -> None:
     Raises:
         RunError: it does not run.
     """
-    _check_allowed()
+    check_allowed()
     _ask(run, "stop", when=LIVE_STATES)
 
 
@@ -110,7 +110,7 @@ def resume(run: RunFolder) -> None:
     Raises:
         RunError: it is running, has finished, or waits already.
     """
-    _check_allowed()
+    check_allowed()
     state = state_of(run)
     if state == "paused":
         _ask(run, "resume", when=("paused",))
@@ -138,7 +138,7 @@ def delete(run: RunFolder) -> Path:
     Raises:
         RunError: it is being trained, waits, is not one of this machine's runs, or cannot be moved.
     """
-    _check_allowed()
+    check_allowed()
     runs_dir = run.path.parent
     if runs_dir.resolve() != settings().runs_dir.resolve():
         raise RunError(f"{run.path} is not a run of {settings().runs_dir}; only those can be deleted.")
@@ -160,7 +160,7 @@ def delete(run: RunFolder) -> Path:
 
 def restore(trashed: Path) -> RunFolder:
     """Take a run back out of the trash, under its old name; raises RunError when that is taken."""
-    _check_allowed()
+    check_allowed()
     if trashed.parent.name != TRASH or not (trashed / "config.json").is_file():
         raise RunError(f"{trashed} is not a deleted run.")
     name = trashed.name.rsplit("-", 3)[0]
@@ -186,7 +186,8 @@ def state_of(run: RunFolder) -> str:
         return "died"
 
 
-def _check_allowed() -> None:
+def check_allowed() -> None:
+    """Refuse long work where it is switched off; raises RunError."""
     if not settings().allow_training:
         raise RunError(
             "Training is switched off on this machine; the setting LESIONLENS_ALLOW_TRAINING switches it on."

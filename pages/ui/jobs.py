@@ -7,6 +7,7 @@ from typing import TypeVar
 import streamlit as st
 
 from core import jobs
+from core.words import NBSP
 from pages.ui import notices
 
 T = TypeVar("T")
@@ -80,6 +81,8 @@ def _amount(progress: jobs.Progress) -> str:
     if unit == "bytes":
         shown = f"{done / 1e6:,.1f}"
         return f"{shown} of {progress.total / 1e6:,.1f} MB" if progress.total else f"{shown} MB"
+    if unit == "%":
+        return f"{done:.1f}{NBSP}%"
     amount = f"{done:,.0f} of {progress.total:,.0f}" if progress.total else f"{done:,.0f}"
     return f"{amount} {unit}".strip()
 

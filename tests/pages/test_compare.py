@@ -1,6 +1,7 @@
 """The Compare page: its numbers are those of an independent computation, and bad input has a name."""
 
 import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -241,19 +242,25 @@ def test_poor_pictures_are_shown_for_those_that_were_measured_and_the_others_are
     app = compare(*TWO, show="Poor pictures", poor_by="Hair", poor_metric="accuracy")
     assert not app.exception
     assert "Not measured: Beta" in said(app, "caption")
-    (command,) = [one.value for one in app.code]
-    assert "--checkpoint local:Beta " in command
+    # The folder holds no checkpoint of Beta: the command is all that can be offered.
+    assert "set LESIONLENS_DATA" in said(app, "caption")
+    (words,) = [one.value for one in app.code]
+    command = shlex.split(words)
+    assert command[command.index("--checkpoint") + 1] == "local:Beta"
+    assert command[command.index("--name") + 1] == "Beta"
     # What it writes is where the page looks.
-    written = Path(command.split("--out ")[1]) / "robustness.csv"
+    written = Path(command[-1]) / "robustness.csv"
     written.parent.mkdir()
     robustness_of("Beta", skill=0.5).to_csv(written, index=False)
     assert "Not measured" not in said(app.run(), "caption")
     assert f"n = {TWO[0].n_images} pictures" in said(app, "caption")
-    worst = frame_with(app, "Alpha")
-    measured = rows[(rows["metric"] == "accuracy") & (rows["remedy"] == "")].set_index(
-        ["condition", "severity"]
-    )
-    assert worst.loc["Hair", "Alpha"] == pytest.approx(measured.loc[("hair", 5), "value"])
+    worst = frame_with(app, "pictures").set_index(["pictures", "model"])
+    measured = rows[rows["metric"] == "accuracy"].set_index(["condition", "severity", "remedy"])
+    for words, remedy in (("", ""), (", with hair removal", "hair_removal")):
+        shown = worst.loc[(f"Hair, severity 5{words}", "Alpha")]
+        expected = measured.loc[("hair", 5, remedy)]
+        assert shown["accuracy"] == pytest.approx(expected["value"])
+        assert shown.iloc[1] == f"{expected['low']:.3f} to {expected['high']:.3f}"
     assert len(app.get("plotly_chart")) == 2
 
 
@@ -261,3 +268,21 @@ def test_a_table_of_poor_pictures_that_is_none_is_named(compare, tmp_path):
     (tmp_path / "runs" / "run0").mkdir(parents=True)
     (tmp_path / "runs" / "run0" / "robustness.csv").write_text("model,kind\n")
     assert "robustness.csv lacks the columns" in said(compare(*TWO, show="Poor pictures"), "error")
+
+
+def test_a_model_that_is_here_is_measured_from_the_page_unless_long_work_is_switched_off(
+    open_page, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("LESIONLENS_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("LESIONLENS_DATA", str(tmp_path))
+    begin = "job_start_robustness:robustness-lesionlens-lite0-200"
+    asked = {"show": "Poor pictures", "models": "lesionlens-lite0"}
+    monkeypatch.setattr("pages.ui.compare.robust.robustness_files", lambda _: [])
+    app = open_page("Compare", **asked)
+    assert "None of these models was measured" in said(app, "info")
+    assert begin in [one.key for one in app.button]
+    monkeypatch.setenv("LESIONLENS_ALLOW_TRAINING", "false")
+    app = open_page("Compare", **asked)
+    assert "switched off on this server" in said(app, "caption")
+    assert begin not in [one.key for one in app.button]
+    assert "--checkpoint bundled:lesionlens-lite0" in app.code[0].value

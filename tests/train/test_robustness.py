@@ -1,15 +1,21 @@
 """Robustness is measured condition by condition, goes on where it stopped, and keeps to its own pictures."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from core.data.readers import read_dataset
 from core.data.splits import Split
-from core.errors import EvaluationError
+from core.errors import EvaluationError, RunError
 from core.evaluate.artifact import Evaluation
 from core.evaluate.robustness import CLEAN, Condition, read_robustness
+from core.jobs import Cancelled, silent
 from core.models.checkpoint import load_checkpoint
+from core.runs import measuring
+from core.runs.measuring import Standing
+from core.settings import settings
 from train import robustness
 from train.robustness import change_of, conditions, measure_robustness
 
@@ -19,7 +25,7 @@ FEW = [CLEAN, Condition("corruption", "noise", 5), Condition("corruption", "hair
 @pytest.fixture
 def measure(tiny, tmp_path, monkeypatch):
     """Return a function that measures a few conditions, with masks of some pictures."""
-    monkeypatch.setattr(robustness, "conditions", lambda *, shortcuts: [*FEW, *_shortcuts(shortcuts)])
+    monkeypatch.setattr(robustness, "conditions", lambda *, masks: [*FEW, *_shortcuts(masks)])
     metadata = read_dataset(tiny.data)
     checkpoint = load_checkpoint(tiny.run.path / "checkpoint", reference=tiny.reference)
 
@@ -41,7 +47,7 @@ def test_clean_pictures_give_the_evaluations_own_numbers_and_a_stopped_run_goes_
         pass
 
     def stop(done, total):
-        if done == 2:
+        if 3 * done > 2 * total:
             raise Stopped
 
     with pytest.raises(Stopped):
@@ -50,7 +56,9 @@ def test_clean_pictures_give_the_evaluations_own_numbers_and_a_stopped_run_goes_
     assert set(kept) == {f"{one.name}.npy" for one in FEW[:2]}
     seen = []
     table = measure(progress=lambda done, total: seen.append((done, total)))
-    assert seen[-1] == (3, 3)
+    pictures = int(table["n"].iloc[0])
+    assert seen[-1] == (3 * pictures, 3 * pictures)
+    assert measuring.standing(tmp_path / "out") == Standing(1.0, 3 * pictures, 3 * pictures, FEW[2].words)
     assert all((tmp_path / "out" / "parts" / name).stat().st_mtime_ns == when for name, when in kept.items())
     clean = table[table["kind"] == "clean"].set_index("metric")
     own = Evaluation.load(tiny.run.path / "evaluation").metrics
@@ -77,12 +85,61 @@ def test_another_split_and_another_measurements_folder_are_refused(measure, tmp_
 
 
 def test_every_corruption_is_measured_at_five_severities_with_and_without_its_remedy():
-    found = conditions(shortcuts=True)
+    found = conditions(masks=True)
     assert len(set(found)) == len(found)
     poor = [one for one in found if one.kind == "corruption"]
     assert sum(not one.remedy for one in poor) == 50
     assert sum(bool(one.remedy) for one in poor) == 20
     assert sum(one.kind == "shortcut" for one in found) == 3
+    hidden = [one.condition for one in conditions(masks=False) if one.kind == "shortcut"]
+    assert hidden == ["border_only"]  # All but the border can be hidden without knowing the lesion.
+
+
+def test_who_asks_the_measurement_to_stop_is_heard_and_two_in_one_folder_are_refused(measure, tmp_path):
+    def ask(done, total):
+        (tmp_path / "out" / "stop").touch()
+
+    with pytest.raises(EvaluationError, match="goes on where it was"):
+        measure(progress=ask)
+    assert not measuring.is_measuring(tmp_path / "out")
+    with measuring.claim(tmp_path / "out"), pytest.raises(RunError, match="Another process measures"):
+        measure()
+    assert set(measure()["kind"]) == {"clean", "corruption"}
+
+
+def test_a_page_measures_in_a_process_that_ends_when_it_is_cancelled(tiny, tmp_path, monkeypatch):
+    told = []
+
+    def report(done, total=None, *, unit="", note=""):
+        told.append((unit, note))
+        if unit == "%":
+            raise Cancelled
+
+    folder = measuring.folder_of(tmp_path / "runs", "a/b", 10)
+    wanted = {"name": "Tiny", "data_dir": tiny.data, "lesions": 10, "folder": folder}
+    with pytest.raises(Cancelled):
+        measuring.measure_apart(tiny.reference, **wanted, report=report)
+    assert not measuring.is_measuring(folder)
+    assert "As it is · " in told[-1][1]
+    assert {unit for unit, _ in told} == {"s", "%"}
+    monkeypatch.setattr("core.runs.control.settings", lambda: replace(settings(), allow_training=False))
+    with pytest.raises(RunError, match="switched off"):
+        measuring.measure_apart(tiny.reference, **wanted, report=silent)
+
+
+def test_a_page_follows_the_process_that_measures_already(tmp_path):
+    lock = measuring.claim(tmp_path)
+    measuring.tell(tmp_path, Standing(0.25, 5, 20, "Hair, severity 1"))
+    told = []
+
+    def report(done, total=None, *, unit="", note=""):
+        told.append((done, unit, note))
+        (tmp_path / "robustness.csv").touch()
+        lock.release()
+
+    wanted = {"name": "x", "data_dir": tmp_path, "lesions": 10, "folder": tmp_path, "report": report}
+    assert measuring.measure_apart("bundled:x", **wanted) == tmp_path / "robustness.csv"
+    assert told == [(25.0, "%", "Hair, severity 1 · 5 of 20 pictures")]
 
 
 def test_a_remedy_comes_after_the_harm():

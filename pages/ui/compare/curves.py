@@ -100,7 +100,7 @@ def _draw_reliability(compared: Compared, target: str, positive: np.ndarray) -> 
         for place, name in enumerate(compared.names)
     ]
     figures.draw(
-        figures.reliability(named, x="predicted probability", y="observed share"),
+        figures.points(named, x="predicted probability", y="observed share", diagonal=True),
         key="compare_reliability",
         alt="Observed share over predicted probability in bins of equal mass, and the diagonal",
         file_name=f"reliability_{target}",

@@ -7,7 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from core.evaluate.curves import Curve
+from core.evaluate.curves import Bin, Curve
 from core.evaluate.intervals import Interval
 from core.evaluate.sheet import interval_words
 from pages.ui import charts, theme
@@ -130,9 +130,11 @@ def curves(
     return _framed(figure, x, y)
 
 
-def reliability(named: Sequence[tuple[str, Sequence[object], str]], *, x: str, y: str) -> go.Figure:
-    """Return what was predicted against what happened, with Wilson's intervals; name, bins, colour."""
-    figure = curves([], x=x, y=y, diagonal=True)
+def points(
+    named: Sequence[tuple[str, Sequence[Bin], str]], *, x: str, y: str, diagonal: bool = False
+) -> go.Figure:
+    """Return points with intervals, joined by a line: name, points, colour. diagonal: as in `curves`."""
+    figure = curves([], x=x, y=y, diagonal=diagonal)
     for place, (name, bins, colour) in enumerate(named):
         predicted, observed, low, high, n = (
             [getattr(one, key) for one in bins] for key in ("predicted", "observed", "low", "high", "n")

@@ -4,7 +4,6 @@ import pandas as pd
 import streamlit as st
 
 from core.evaluate.metrics import Metric
-from core.evaluate.sheet import interval_words
 from core.evaluate.subgroups import (
     FAILURES,
     SMALL,
@@ -99,7 +98,7 @@ def _draw_groups(compared: Compared, groups: list[Group], name: str) -> None:
             "model": compared.names[one.model],
             "group": one.name,
             table.title(name): one.interval.value,
-            "95 %": interval_words(one.interval).partition(" ")[2].strip("()") or None,
+            "95 %": table.ends(one.interval),
             "pictures": one.interval.n,
             "lesions": one.interval.n_lesions,
             "p against the rest, corrected": one.p,

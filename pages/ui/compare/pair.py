@@ -24,9 +24,7 @@ def draw(compared: Compared) -> None:
     found = compare(compared, first, second, name)
     names = notices.plain(compared.names[first]), notices.plain(compared.names[second])
     if found is None or np.isnan(found.value):
-        st.info(
-            f"{table.title(name).capitalize()} is not defined for both of them here.", icon=":material/block:"
-        )
+        st.info(f"{table.heading(name)} is not defined for both of them here.", icon=":material/block:")
     else:
         st.info(say(compared, name, found, names), icon=":material/balance:")
     _draw_all(compared, first, second)

@@ -7,12 +7,13 @@ import pandas as pd
 import streamlit as st
 
 from core.evaluate.gathering import weights_folder
+from core.evaluate.intervals import Interval
 from core.evaluate.lineup import MOST
 from core.evaluate.metrics import METRICS
 from core.evaluate.pairs import ranks
 from core.evaluate.published import published
 from core.evaluate.sheet import interval_words
-from core.words import NOT_AVAILABLE
+from core.words import NBSP, NOT_AVAILABLE
 from pages.ui import notices
 from pages.ui.compare import figures
 from pages.ui.compare.compared import AT_POINT, ENSEMBLES, Compared
@@ -33,6 +34,17 @@ def title(name: str) -> str:
         "brier": "Brier score",
     }
     return known.get(name, name.replace("_auc", " AUC").replace("_", " "))
+
+
+def heading(name: str) -> str:
+    """Return a metric's name as a sentence begins with it."""
+    words = title(name)
+    return words[:1].upper() + words[1:]
+
+
+def ends(interval: Interval) -> str | None:
+    """Return "0.470 to 0.610"; None where there is no interval."""
+    return interval_words(interval).partition(" ")[2].strip("()") or None
 
 
 def draw(compared: Compared) -> None:
@@ -77,11 +89,7 @@ def as_table(compared: Compared, columns: list[str]) -> pd.DataFrame:
             row[title(name)] = (
                 None if found is None or np.isnan(found.interval.value) else found.interval.value
             )
-            row[f"{title(name)}, 95 %"] = (
-                None
-                if found is None
-                else interval_words(found.interval).partition(" ")[2].strip("()") or None
-            )
+            row[f"{title(name)}, 95{NBSP}%"] = None if found is None else ends(found.interval)
         row |= _facts(compared, place)
         rows.append(row)
     return pd.DataFrame(rows)

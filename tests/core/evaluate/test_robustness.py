@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from core.errors import EvaluationError
+from core.evaluate.artifact import probabilities_of, truth_of
 from core.evaluate.metrics import METRICS
 from core.evaluate.robustness import (
     CLEAN,
@@ -37,13 +38,30 @@ def test_a_conditions_rows_hold_each_metric_with_its_interval():
         assert (row["n"], row["n_lesions"], row["remedy"]) == (140, 70, "hair_removal")
 
 
+def test_of_a_model_that_was_measured_twice_the_larger_measurement_counts(tmp_path):
+    for name, n in (("few", 40), ("many", 140)):
+        table = make_table(n)
+        answers = truth_of(table), probabilities_of(table), table["lesion_id"]
+        rows_of("m", CLEAN, *answers, resamples=5).to_csv(tmp_path / f"{name}.csv", index=False)
+    for order in (("few", "many"), ("many", "few")):
+        found = read_robustness([tmp_path / f"{name}.csv" for name in order])
+        assert set(found["n"]) == {140}
+
+
+def test_a_condition_is_told_in_words():
+    assert CLEAN.words == "As it is"
+    assert Condition("corruption", "hair", 2, "hair_removal").words == "Hair, severity 2, with hair removal"
+    assert Condition("shortcut", "border_only", 0).words == "Border only"
+
+
 def test_what_is_written_is_read_again(tmp_path):
     evaluation = make_evaluation()
     rows = rows_of(
         "m", CLEAN, evaluation.truth, evaluation.probabilities, evaluation.table["lesion_id"], resamples=5
     )
     rows.to_csv(tmp_path / "a.csv", index=False)
-    found = read_robustness([tmp_path / "a.csv", tmp_path / "a.csv"])
+    rows.assign(model="other").to_csv(tmp_path / "b.csv", index=False)
+    found = read_robustness([tmp_path / "a.csv", tmp_path / "b.csv"])
     assert len(found) == 2 * len(rows)
     assert (found["remedy"] == "").all()
     assert read_robustness([]).empty
