@@ -256,7 +256,10 @@ def robustness(
     from core.data.readers import read_dataset
     from core.data.splits import Split
     from core.evaluate.gathering import ROBUSTNESS_FILE
+    from core.heap import keep_large_blocks
     from train.robustness import measure_robustness
+
+    keep_large_blocks()
 
     loaded = _load(checkpoint)
     folder = data_dir(data)
