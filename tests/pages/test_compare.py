@@ -87,6 +87,18 @@ def test_the_numbers_of_the_table_are_those_of_scikit_learn(compare):
         assert row["sensitivity"] == pytest.approx(caught.mean())
 
 
+def test_the_model_that_the_address_names_is_picked_first_and_marked(compare):
+    app = compare(*TWO, models="Alpha", checkpoint="local:Beta")
+    assert app.multiselect(key="models").value == ["Beta", "Alpha"]
+    assert list(frame_with(app, "model")["model"]) == ["► Beta", "Alpha"]
+    assert "► marks Beta" in said(app, "caption")
+    app.multiselect(key="models").set_value(["Alpha"]).run()
+    assert app.multiselect(key="models").value == ["Alpha"]
+    app = compare(models="Alpha", checkpoint="run:nobody")
+    assert "Nobody has measured run:nobody here" in said(app, "info")
+    assert list(frame_with(app, "model")["model"]) == ["Alpha"]
+
+
 def test_models_that_cannot_be_told_apart_share_a_rank_and_a_pair_is_told_in_words(compare):
     twin = make_evaluation("Twin", skill=2.5, seed=8)
     app = compare(*TWO, twin, show="Pair", pair_a="Alpha", pair_b="Beta", pair_metric="accuracy")

@@ -1,6 +1,6 @@
 """Which models are compared, on which pictures, at which operating point: what every view is given."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -10,7 +10,7 @@ import streamlit as st
 from core.errors import EvaluationError
 from core.evaluate.artifact import Evaluation
 from core.evaluate.ensemble import average
-from core.evaluate.gathering import evaluation_folders, told_apart
+from core.evaluate.gathering import evaluation_folders, told_apart, weights_folder
 from core.evaluate.lineup import MOST, LineUp, Measured, line_up
 from core.evaluate.metrics import METRICS, Metric, at_threshold, melanoma_sensitivity
 from core.evaluate.operating import DEFAULT_POINT, RULES, Wish, choose_threshold, parse_wish
@@ -24,6 +24,8 @@ from pages.ui.points import POINT
 
 IMPORTED: Final = "compare_imported"
 ENSEMBLES: Final = "compare_ensembles"
+_TOLD: Final = "compare_told"
+_WANTED: Final = "compare_wanted"
 _RULE: Final = "compare_rule"
 _VALUE: Final = "compare_value"
 _COLOURS: Final = ("primaryColor", "orangeColor", "violetColor", "blueColor", "redColor", "greenColor")
@@ -40,7 +42,7 @@ class Compared:
         key: names the line-up in caches.
         wish: the operating point asked for. points: what it is for each model, None where it has none.
         lacking: why a model has no operating point, by its name.
-        reader: who reads.
+        reader: who reads. came_with: the model that the address came with, by its name.
     """
 
     lineup: LineUp
@@ -49,6 +51,7 @@ class Compared:
     points: tuple[OperatingPoint | None, ...]
     lacking: Mapping[str, str]
     reader: Reader
+    came_with: str | None = None
     names: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -80,6 +83,11 @@ class Compared:
         always = np.zeros((self.lineup.n_images, self.lineup.probabilities.shape[-1]))
         always[:, NEVUS_INDEX] = 1.0
         return METRICS[name](self.lineup.truth, always)
+
+    def label(self, model: int) -> str:
+        """Return a model's name, with a mark where it is the one that the address came with."""
+        name = self.names[model]
+        return f"► {name}" if name == self.came_with else name
 
     def colour(self, model: int) -> str:
         """Return the colour of a model, the same in every view."""
@@ -121,15 +129,7 @@ def available() -> list[Evaluation]:
 def choose(evaluations: list[Evaluation], reader: Reader) -> Compared | None:
     """Ask what shall be compared, and bring it together; None, and the reason shown, where nothing can be."""
     by_name = {one.name: one for one in evaluations}
-    picked = st.multiselect(
-        f"Models, up to {MOST}",
-        list(by_name),
-        default=list(by_name)[:MOST],
-        max_selections=MOST,
-        key="models",
-        bind="query-params",
-        help="The first decides which split is compared; models of another one are refused by name.",
-    )
+    picked, came_with = _pick(evaluations)
     histology = st.toggle(
         "Histology only",
         key="histology",
@@ -149,12 +149,59 @@ def choose(evaluations: list[Evaluation], reader: Reader) -> Compared | None:
     except EvaluationError as problem:
         notices.refuse(problem)
         return None
-    _say_what_is_compared(lineup)
+    _say_what_is_compared(lineup, came_with)
     if not lineup.n_images:
         st.info("None of these pictures was confirmed by histology.", icon=":material/filter_alt_off:")
         return None
     points, lacking = _points(lineup, wish)
-    return Compared(lineup, f"{key}|{histology}", wish, points, lacking, reader)
+    return Compared(lineup, f"{key}|{histology}", wish, points, lacking, reader, came_with)
+
+
+def _pick(evaluations: list[Evaluation]) -> tuple[list[str], str | None]:
+    """Ask which models are compared; also return the one that the address came with, which is among them."""
+    names = [one.name for one in evaluations]
+    came_with = _come_with(evaluations)
+    if _WANTED in st.session_state:
+        st.session_state["models"] = st.session_state.pop(_WANTED)
+    picked = st.multiselect(
+        f"Models, up to {MOST}",
+        names,
+        default=names[:MOST],
+        max_selections=MOST,
+        key="models",
+        bind="query-params",
+        help="The first decides which split is compared; models of another one are refused by name.",
+    )
+    if came_with is not None and st.session_state.get(_TOLD) != st.query_params["checkpoint"]:
+        st.session_state[_TOLD] = st.query_params["checkpoint"]
+        if picked[:1] != [came_with]:
+            # Only now: at the first sight of a page its address outdoes the session.
+            st.session_state[_WANTED] = list(dict.fromkeys([came_with, *picked]))[:MOST]
+            st.rerun()
+    return picked, came_with
+
+
+def _come_with(evaluations: Sequence[Evaluation]) -> str | None:
+    """Return the model whose checkpoint the address names, as links of Train and Predict do, by its name."""
+    asked = st.query_params.get("checkpoint")
+    if not asked:
+        return None
+    names = names_of(asked)
+    name = next((one.name for one in evaluations if one.checkpoint in names), None)
+    if name is None:
+        st.info(
+            f"Nobody has measured {notices.plain(asked)} here. `python -m train evaluate` with `--out` does, "
+            "into a folder below the runs.",
+            icon=":material/straighten:",
+        )
+        return None
+    return name
+
+
+def names_of(reference: str) -> tuple[str, ...]:
+    """Return every name that evaluations may call a checkpoint by: before runs had one, it was its folder."""
+    folder = weights_folder(reference)
+    return (reference,) if folder is None else (reference, f"local:{folder}")
 
 
 @st.cache_resource(max_entries=6, show_spinner="Bringing the models together …")
@@ -163,7 +210,7 @@ def _lined_up(key: str, histology: bool, _chosen: list[Evaluation]) -> LineUp:  
     return lineup.where(histology_only(lineup.facts)) if histology else lineup
 
 
-def _say_what_is_compared(lineup: LineUp) -> None:
+def _say_what_is_compared(lineup: LineUp, came_with: str | None) -> None:
     for name, reason in lineup.refused.items():
         st.warning(f"**{notices.plain(name)}** is left out. {notices.plain(reason)}", icon=":material/block:")
     first = lineup.evaluations[0]
@@ -175,7 +222,9 @@ def _say_what_is_compared(lineup: LineUp) -> None:
         "pictures."
     )
     more = ", ".join(f"{name} {count:,}" for name, count in lineup.left_out.items())
-    st.caption(notices.plain(said + (f" Further pictures left out: {more}." if more else "")))
+    said += f" Further pictures left out: {more}." if more else ""
+    said += f" ► marks {came_with}, with which you came." if came_with in lineup.names else ""
+    st.caption(notices.plain(said))
 
 
 def _points(lineup: LineUp, wish: Wish) -> tuple[tuple[OperatingPoint | None, ...], dict[str, str]]:

@@ -82,8 +82,8 @@ def _is_value(column: object) -> bool:
 def as_table(compared: Compared, columns: list[str]) -> pd.DataFrame:
     """Return one row a model: numbers to sort by, each with its interval, and facts of the model."""
     rows = []
-    for place, evaluation in enumerate(compared.lineup.evaluations):
-        row: dict[str, object] = {"model": evaluation.name}
+    for place in range(len(compared.names)):
+        row: dict[str, object] = {"model": compared.label(place)}
         for name in columns:
             found = compared.measured(place, name)
             row[title(name)] = (
@@ -138,7 +138,7 @@ def _draw_ranks(compared: Compared) -> None:
     order = sorted(range(len(known)), key=lambda at: (group[at], sign * measured[at].interval.value))
     rows = [
         (
-            f"{group[at]}.  {compared.names[known[at]]}",
+            f"{group[at]}.  {compared.label(known[at])}",
             measured[at].interval,
             compared.colour(known[at]),
             False,
