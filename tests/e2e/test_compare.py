@@ -36,7 +36,8 @@ def test_two_models_are_compared_down_to_one_picture(open_at, app_root, ham10000
         page.get_by_role("figure", name=re.compile("^accuracy by group")).wait_for()
 
         turn_to(page, "Pair")
-        page.get_by_role("radio", name=re.compile("^only B right")).click()
+        page.get_by_role("button", name=re.compile(r"^A wrong and B right.*: \d+ of")).click()
+        page.wait_for_url("**agreement=only+B+right**")
         settle(page)
         tile = page.get_by_role("button", name=re.compile(r"^ISIC_\d+:")).first
         tile.wait_for()

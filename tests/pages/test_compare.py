@@ -107,6 +107,17 @@ def test_models_that_cannot_be_told_apart_share_a_rank_and_a_pair_is_told_in_wor
     assert "No difference could be shown" in said(app, "info")
 
 
+def test_the_pictures_of_an_agreement_are_those_that_it_counts(compare):
+    right = [one.probabilities.argmax(1) == one.truth for one in TWO]
+    for case, mine in (
+        ("only A right", right[0] & ~right[1]),
+        ("only B right", ~right[0] & right[1]),
+        ("both wrong", ~right[0] & ~right[1]),
+    ):
+        app = compare(*TWO, show="Pair", pair_a="Alpha", pair_b="Beta", agreement=case)
+        assert set(frame_with(app, "image_id")["image_id"]) == set(TWO[0].table["image_id"][mine])
+
+
 def test_only_histology_counts_when_it_is_asked_for(compare):
     app = compare(*TWO, histology="true")
     histology = int((TWO[0].table["dx_type"] == "histo").sum())

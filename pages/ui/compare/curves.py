@@ -19,21 +19,18 @@ _RISKS: Final = np.linspace(0.01, 0.6, 60)
 
 def draw(compared: Compared) -> None:
     """Ask which curve of what, and draw it."""
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        kind = st.segmented_control(
-            "Curve", list(CURVES), default="ROC", required=True, key="curve", bind="query-params"
-        )
-        target = st.selectbox(
-            "Of",
-            [MALIGNANT_TARGET, *CODES],
-            format_func=lambda code: (
-                "Malignant against benign" if code == MALIGNANT_TARGET else short_name(code)
-            ),
-            key="curve_of",
-            bind="query-params",
-            width=300,
-            disabled=kind == "Abstention",
-        )
+    kind = st.segmented_control(
+        "Curve", list(CURVES), default="ROC", required=True, key="curve", bind="query-params"
+    )
+    target = st.selectbox(
+        "Of",
+        [MALIGNANT_TARGET, *CODES],
+        format_func=lambda code: "Malignant against benign" if code == MALIGNANT_TARGET else short_name(code),
+        key="curve_of",
+        bind="query-params",
+        width=300,
+        disabled=kind == "Abstention",
+    )
     positive = _positives(compared, target)
     if kind != "Abstention" and (not positive.any() or positive.all()):
         st.info("These pictures have only one side of this: no curve is defined.", icon=":material/block:")

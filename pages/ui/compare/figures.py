@@ -1,6 +1,7 @@
 """The charts of Compare, as Plotly figures. Each model keeps its colour, its dash and its mark."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -15,12 +16,17 @@ from pages.ui import charts, theme
 _DASHES: Final = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 _MARKS: Final = ("circle", "diamond", "square", "triangle-up", "cross", "star")
 _ROW_PX: Final = 44
+_HEADING: Final = 0.55
+"""Room for a group's name, in rows."""
+_LONGEST: Final = 28
 
 
 def draw(figure: go.Figure, *, key: str, alt: str, file_name: str) -> None:
     """Draw a chart that can be saved as SVG by its one button."""
+    modebar = {"bgcolor": "rgba(0,0,0,0)", "color": theme.colour("grayColor")}
+    modebar["activecolor"] = theme.colour("textColor")
     st.plotly_chart(
-        figure,
+        figure.update_layout(modebar=modebar),
         key=key,
         alt=alt,
         config={
@@ -34,54 +40,95 @@ def draw(figure: go.Figure, *, key: str, alt: str, file_name: str) -> None:
     )
 
 
-def whiskers(
-    rows: Sequence[tuple[str, Interval, str, bool]], *, line: float = float("nan"), line_words: str = ""
-) -> go.Figure:
+@dataclass(frozen=True)
+class Row:
+    """One row of `whiskers`: name, number, colour, whether it is greyed for being small, and its group."""
+
+    name: str
+    interval: Interval
+    colour: str
+    small: bool = False
+    group: str = ""
+
+
+def whiskers(rows: Sequence[Row], *, line: float = float("nan"), line_words: str = "") -> go.Figure:
     """Return one row each: a point with its interval, the name above, the number at the right.
 
     Args:
-        rows: name, value with interval, colour, and whether it is greyed for being small.
-        line: where to draw a dashed line, and what it is called.
-        line_words: what the line is called.
+        rows: what to draw; the first row of a group has the group's name above it.
+        line: where to draw a dashed line. line_words: what it is called.
     """
     figure = go.Figure()
-    for row, (name, one, colour, small) in enumerate(rows):
-        opacity = 0.4 if small else 1.0
-        figure.add_scatter(
-            x=[one.low, one.high], y=[row, row], mode="lines", line={"color": colour, "width": 5},
-            opacity=0.45 * opacity, hoverinfo="skip",
-        )  # fmt: skip
-        figure.add_scatter(
-            x=[one.value], y=[row], mode="markers", marker={"color": colour, "size": 12}, opacity=opacity,
-            hovertemplate=f"{interval_words(one)}, n = {one.n:,}, {one.n_lesions:,} lesions<extra></extra>",
-        )  # fmt: skip
-        place = {"y": row - 0.2, "yanchor": "bottom", "xref": "paper", "showarrow": False}
-        figure.add_annotation(text=_plain(name), x=0, xanchor="left", **place)
-        figure.add_annotation(text=f"{interval_words(one)}  n = {one.n:,}", x=1, xanchor="right", **place)
-    seen = [end for _, one, *_ in rows for end in (one.low, one.value, one.high) if np.isfinite(end)]
-    seen += [line] if np.isfinite(line) else []
-    if seen:
-        room = 0.05 * (max(seen) - min(seen)) + 0.005
-        figure.update_xaxes(range=[min(seen) - room, max(seen) + room])
+    height = 0.0
+    heights = []
+    for place, row in enumerate(rows):
+        if row.group and (not place or rows[place - 1].group != row.group):
+            height += _HEADING
+            _write(figure, f"<b>{_plain(row.group)}</b>", height - 0.72, at=0)
+        heights.append(height)
+        _add_row(figure, row, height)
+        height += 1
+    _span(figure, rows, line)
     if np.isfinite(line):
-        figure.add_vline(
-            x=line, line={"dash": "dash", "width": 1.5, "color": theme.colour("borderColor")}, layer="below"
-        )
-        figure.add_annotation(
-            text=f"{line_words} {line:.3f}",
-            x=line,
-            y=1,
-            yref="paper",
-            yanchor="bottom",
-            showarrow=False,
-            xanchor="left" if line <= min(seen) else "right" if line >= max(seen) else "center",
-        )
+        _add_line(figure, heights, line, f"{line_words} {line:.3f}")
     figure.update_xaxes(
         showgrid=False, zeroline=False, ticks="outside", tickcolor=theme.colour("borderColor")
     )
-    figure.update_yaxes(visible=False, range=[len(rows) - 0.6, -0.8])
+    figure.update_yaxes(visible=False, range=[height - 0.6, -0.8])
     figure = charts.plain(figure, bottom=26)
-    return figure.update_layout(height=_ROW_PX * len(rows) + 60, margin_t=24)
+    return figure.update_layout(height=round(_ROW_PX * height) + 60, margin_t=24)
+
+
+def _add_row(figure: go.Figure, row: Row, y: float) -> None:
+    one, opacity = row.interval, 0.4 if row.small else 1.0
+    figure.add_scatter(
+        x=[one.low, one.high], y=[y, y], mode="lines", line={"color": row.colour, "width": 5},
+        opacity=0.45 * opacity, hoverinfo="skip",
+    )  # fmt: skip
+    figure.add_scatter(
+        x=[one.value], y=[y], mode="markers", marker={"color": row.colour, "size": 12}, opacity=opacity,
+        hovertemplate=f"{_plain(row.name)}: {interval_words(one)}, n = {one.n:,}, {one.n_lesions:,} lesions"
+        "<extra></extra>",
+    )  # fmt: skip
+    # Longer ones would lie below the number on a phone; the pointer reads them whole.
+    shown = row.name if len(row.name) <= _LONGEST else f"{row.name[: _LONGEST - 1]}…"
+    _write(figure, _plain(shown), y - 0.2, at=0)
+    _write(figure, f"{interval_words(one)}  n = {one.n:,}", y - 0.2, at=1)
+
+
+def _write(figure: go.Figure, text: str, y: float, *, at: int) -> None:
+    """Write at the left (0) or the right (1) end."""
+    figure.add_annotation(
+        text=text, x=at, xref="paper", xanchor="right" if at else "left", y=y, yanchor="bottom",
+        showarrow=False,
+    )  # fmt: skip
+
+
+def _span(figure: go.Figure, rows: Sequence[Row], line: float) -> None:
+    seen = [
+        end
+        for row in rows
+        for end in (row.interval.low, row.interval.value, row.interval.high, line)
+        if np.isfinite(end)
+    ]
+    if seen:
+        room = 0.05 * (max(seen) - min(seen)) + 0.005
+        figure.update_xaxes(range=[min(seen) - room, max(seen) + room])
+
+
+def _add_line(figure: go.Figure, heights: Sequence[float], at: float, words: str) -> None:
+    """Mark a level beside every whisker; through the names above them it would be read as a letter."""
+    for y in heights:
+        figure.add_shape(
+            type="line", x0=at, x1=at, y0=y - 0.16, y1=y + 0.22, layer="below",
+            line={"dash": "dot", "width": 2, "color": theme.colour("grayColor")},
+        )  # fmt: skip
+    low, high = figure.layout.xaxis.range
+    share = (at - low) / (high - low)
+    figure.add_annotation(
+        text=words, x=at, y=1, yref="paper", yanchor="bottom", showarrow=False,
+        xanchor="left" if share < 0.2 else "right" if share > 0.8 else "center",
+    )  # fmt: skip
 
 
 def curves(

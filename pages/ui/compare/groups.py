@@ -16,7 +16,7 @@ from core.evaluate.subgroups import (
     gap,
     worst_slices,
 )
-from core.words import NOT_AVAILABLE
+from core.words import NBSP, NOT_AVAILABLE
 from pages.ui import notices
 from pages.ui.compare import figures, table
 from pages.ui.compare.compared import Compared
@@ -70,13 +70,12 @@ def _grouped(
 def _draw_groups(compared: Compared, groups: list[Group], name: str) -> None:
     ordered = sorted(groups, key=lambda one: [other.name for other in groups].index(one.name))
     rows = [
-        (
-            f"{one.name}, {compared.names[one.model]}"
-            + (" (small)" if one.small else "")
-            + (" ◆" if one.stands_out else ""),
+        figures.Row(
+            compared.names[one.model] + (" (small)" if one.small else "") + (" ◆" if one.stands_out else ""),
             one.interval,
             compared.colour(one.model),
             one.small,
+            group=one.name,
         )
         for one in ordered
     ]
@@ -98,7 +97,7 @@ def _draw_groups(compared: Compared, groups: list[Group], name: str) -> None:
             "model": compared.names[one.model],
             "group": one.name,
             table.title(name): one.interval.value,
-            "95 %": table.ends(one.interval),
+            f"95{NBSP}%": table.ends(one.interval),
             "pictures": one.interval.n,
             "lesions": one.interval.n_lesions,
             "p against the rest, corrected": one.p,
@@ -159,9 +158,8 @@ def _draw_slices(compared: Compared) -> None:
     if found:
         st.dataframe(
             pd.DataFrame(_slice_row(one, failure.title) for one in found),
-            column_config={
-                key: st.column_config.NumberColumn(format="percent") for key in (failure.title, "elsewhere")
-            } | {"p, corrected": st.column_config.NumberColumn(format="%.3g")},
+            column_config=dict.fromkeys((failure.title, "elsewhere"), table.PERCENT)
+            | {"p, corrected": st.column_config.NumberColumn(format="%.3g")},
             hide_index=True,
             alt=f"The slices with the most {failure.title}, with n and p",
         )  # fmt: skip
@@ -170,9 +168,9 @@ def _draw_slices(compared: Compared) -> None:
 def _slice_row(one: Slice, failure: str) -> dict[str, object]:
     return {
         "slice": " and ".join(f"{feature}: {value}" for feature, value in one.features),
-        failure: one.rate,
-        "elsewhere": one.elsewhere,
-        "more by (95 %)": f"{100 * one.low:.1f} to {100 * one.high:.1f} points",
+        failure: 100 * one.rate,
+        "elsewhere": 100 * one.elsewhere,
+        f"more by (95{NBSP}%)": f"{100 * one.low:.1f} to {100 * one.high:.1f} points",
         "p, corrected": one.p,
         "pictures": one.n,
         "lesions": one.n_lesions,

@@ -1,6 +1,7 @@
 """One picture through several models: each with its answer, its malignancy and its evidence, side by side."""
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,11 @@ from pages.ui import cache, charts, notices
 from pages.ui.compare.compared import Compared
 
 
-def draw(path: Path, row: pd.Series, compared: Compared) -> None:
-    """Draw the picture's evidence by every model whose weights are here; the others say that they are not."""
+def draw(path: Path, row: pd.Series, compared: Compared, places: Sequence[int]) -> None:
+    """Draw the picture's evidence by models whose weights are here; the others say that they are not.
+
+    places: which models, by their position.
+    """
     try:
         data = path.read_bytes()
         digest = hashlib.sha256(data).hexdigest()
@@ -26,11 +30,12 @@ def draw(path: Path, row: pd.Series, compared: Compared) -> None:
         notices.refuse(problem, icon=":material/broken_image:")
         return
     facts = _facts(row)
-    columns = st.columns(len(compared.names) + 1)
+    columns = st.columns(len(places) + 1)
     with columns[0]:
+        st.markdown(f"**{notices.plain(str(row['image_id']))}**")
         st.image(pixels, width="stretch", alt=f"{row['image_id']}: {BY_CODE[str(row['dx'])].name}")
         st.caption(f"Truth: {short_name(str(row['dx']))}")
-    for place, column in enumerate(columns[1:]):
+    for place, column in zip(places, columns[1:], strict=True):
         with column:
             _draw_one(compared, place, digest, pixels, facts)
 

@@ -29,6 +29,8 @@ def draw(compared: Compared) -> None:
         st.info(say(compared, name, found, names), icon=":material/balance:")
     _draw_all(compared, first, second)
     _draw_mcnemar(compared, first, second, names)
+    if len(compared.names) > 2:
+        pictures.draw_all_agreements(compared, first, second)
     pictures.draw_agreement(compared, first, second)
 
 

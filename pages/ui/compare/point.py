@@ -9,6 +9,7 @@ from core.evaluate.sheet import interval_words
 from core.labels import MALIGNANT
 from core.words import NBSP, NOT_AVAILABLE
 from pages.ui import notices
+from pages.ui.compare import table
 from pages.ui.compare.compared import Compared
 
 
@@ -45,10 +46,8 @@ def draw(compared: Compared) -> None:
         pd.DataFrame(rows),
         column_config={
             "threshold": st.column_config.NumberColumn(format="%.4f"),
-            "PPV": st.column_config.NumberColumn(
-                format="percent", help="Of suspicious ones, the malignant share."
-            ),
-            "NPV": st.column_config.NumberColumn(format="percent", help="Of the others, the benign share."),
+            "PPV": table.PERCENT | {"help": "Of suspicious ones, the malignant share."},
+            "NPV": table.PERCENT | {"help": "Of the others, the benign share."},
             "false alarms for one found": st.column_config.NumberColumn(format="%.1f"),
         },
         hide_index=True,
@@ -73,11 +72,11 @@ def _row(compared: Compared, place: int, prevalence: float) -> dict[str, object]
     ppv, npv = predictive_values(sensitivity.value, specificity.value, prevalence)
     return row | {
         "threshold": point.threshold,
-        "sensitivity (95 %)": interval_words(sensitivity),
-        "specificity (95 %)": interval_words(specificity),
-        "melanomas caught (95 %)": interval_words(melanoma),
-        "PPV": ppv,
-        "NPV": npv,
+        f"sensitivity (95{NBSP}%)": interval_words(sensitivity),
+        f"specificity (95{NBSP}%)": interval_words(specificity),
+        f"melanomas caught (95{NBSP}%)": interval_words(melanoma),
+        "PPV": 100 * ppv,
+        "NPV": 100 * npv,
         "false alarms for one found": (1 - ppv) / ppv if ppv and np.isfinite(ppv) else None,
         "on val: sensitivity": f"{point.sensitivity:.3f} of {point.n_malignant}",
         "on val: specificity": f"{point.specificity:.3f} of {point.n_benign}",

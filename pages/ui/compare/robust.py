@@ -130,11 +130,11 @@ def _draw_shortcuts(compared: Compared, rows: pd.DataFrame, metric: str) -> None
         return
     titles = {"clean": "As it is"} | {one.name: one.title for one in SHORTCUTS.values()}
     lines = [
-        (
-            f"{titles[str(row['condition'])]}, {row['model']}",
+        figures.Row(
+            str(row["model"]),
             _interval(row),
             compared.colour(compared.names.index(str(row["model"]))),
-            False,
+            group=titles[key],
         )
         for key in titles
         for _, row in parts[parts["condition"] == key].iterrows()

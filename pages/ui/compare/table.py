@@ -22,6 +22,8 @@ from pages.ui.compare.downloads import offer_csv
 DEFAULT_COLUMNS: Final = (
     "balanced_accuracy", "macro_auc", "macro_f1", "melanoma_sensitivity", "specificity", "ece", "brier",
 )  # fmt: skip
+PERCENT: Final = st.column_config.NumberColumn(format=f"%.1f{NBSP}%%")
+"""How a table says a percentage: as a number, so that it sorts as one."""
 ALL_COLUMNS: Final = (*METRICS, *AT_POINT)
 
 
@@ -137,11 +139,8 @@ def _draw_ranks(compared: Compared) -> None:
     sign = -1 if metric.higher_is_better else 1
     order = sorted(range(len(known)), key=lambda at: (group[at], sign * measured[at].interval.value))
     rows = [
-        (
-            f"{group[at]}.  {compared.label(known[at])}",
-            measured[at].interval,
-            compared.colour(known[at]),
-            False,
+        figures.Row(
+            f"{group[at]}.  {compared.label(known[at])}", measured[at].interval, compared.colour(known[at])
         )
         for at in order
     ]
@@ -149,7 +148,7 @@ def _draw_ranks(compared: Compared) -> None:
         figures.whiskers(rows, line=compared.nevus_line(name), line_words="always nevus"),
         key="compare_ranks",
         alt=f"{title(name)} with 95 % intervals, best first: "
-        + "; ".join(f"{row[0]} {interval_words(row[1])}" for row in rows),
+        + "; ".join(f"{row.name} {interval_words(row.interval)}" for row in rows),
         file_name=f"ranks_{name}",
     )
     better = "Higher is better." if metric.higher_is_better else "Lower is better."

@@ -4,7 +4,7 @@ A length is a share of what is chosen, and the whole track is 100 %: one scale f
 across it is the same share in the whole dataset.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -345,38 +345,67 @@ def confusion(counts: np.ndarray, *, label: str, picked: tuple[int, int] | None)
         label: its name for a screen reader.
         picked: truth and answer of the square that is chosen.
     """
-    rows = []
-    for truth, code in enumerate(CODES):
-        size = int(counts[truth].sum())
+    names = {code: short_name(code) for code in CODES}
+    # Codes above the columns are short, so that all seven fit beside each other.
+    return matrix(counts, names, names, label=label, picked=picked, between="called", heads=CODES)
+
+
+def matrix(
+    counts: np.ndarray,
+    rows: Mapping[str, str],
+    columns: Mapping[str, str],
+    *,
+    label: str,
+    picked: tuple[int, int] | None,
+    between: str,
+    heads: Sequence[str] = (),
+    sizes: np.ndarray | None = None,
+) -> Data:
+    """Return squares of counts to click, each as dark as its share of its row.
+
+    Args:
+        counts: shape (rows, columns).
+        rows, columns: what a click tells of each -> its name.
+        label: the name of it all for a screen reader.
+        picked: row and column of the square that is chosen.
+        between: what is said between the names of row and column.
+        heads: what stands above the columns, where not their names.
+        sizes: what a square is a share of, by row, where not the row's sum; squares then say the share.
+    """
+    wholes = counts.sum(axis=1) if sizes is None else sizes
+    drawn = []
+    for row, (value, name) in enumerate(rows.items()):
+        size = int(wholes[row])
         cells = []
-        for answer, other in enumerate(CODES):
-            count = int(counts[truth, answer])
+        for column, (other, answer) in enumerate(columns.items()):
+            count = int(counts[row, column])
             colour, text = shade(count, max(size, 1))
-            share = count / size if size else float("nan")
+            share = proportion(count / size if size else float("nan"))
             cells.append(
                 {
                     "value": other,
-                    "number": f"{count:,}",
+                    "number": f"{count:,}" if sizes is None else share,
                     "colour": colour,
                     "ink": text,
                     "empty": count == 0,
-                    "picked": picked == (truth, answer),
-                    "words": f"{short_name(code)} called {short_name(other)}: {count:,} of {size:,}, "
-                    f"{proportion(share)}",
+                    "picked": picked == (row, column),
+                    "words": f"{name} {between} {answer}: {count:,} of {size:,}, {share}",
                 }
             )
-        rows.append({"value": code, "name": short_name(code), "warns": False, "cells": cells})
+        drawn.append({"value": value, "name": name, "warns": False, "cells": cells})
     return {
         "kind": "cross",
-        "columns": [{"value": code, "name": code, "warns": False} for code in CODES],
-        # The codes are short, so that all seven fit beside each other.
-        "columnRem": 3.5,
-        "rows": rows,
+        "columns": [
+            {"value": value, "name": head, "warns": False}
+            for value, head in zip(columns, heads or columns.values(), strict=True)
+        ],
+        "columnRem": 3.5 if heads else 6,
+        "rows": drawn,
         "label": label,
         "scale": {
             "colours": list(theme.sequential()),
             "low": "none",
-            "high": "all pictures of the row",
+            "high": "all pictures of the row" if sizes is None else "all pictures",
         },
     }
 
