@@ -99,6 +99,20 @@ def test_the_model_that_the_address_names_is_picked_first_and_marked(compare):
     assert list(frame_with(app, "model")["model"]) == ["Alpha"]
 
 
+def test_each_diagnosis_has_its_numbers_as_the_challenge_defines_them(compare):
+    app = compare(*TWO, show="Per diagnosis", category_number="PPV")
+    table = frame_with(app, "diagnosis").set_index(["model", "diagnosis"])
+    for one in TWO:
+        for code in ("mel", "df"):
+            row, scores = table.loc[one.name, code], one.probabilities[:, INDEX[code]]
+            positive = one.truth == INDEX[code]
+            assert row["PPV"] == pytest.approx(judge.precision_score(positive, scores > 0.5))
+            assert row["average precision"] == pytest.approx(judge.average_precision_score(positive, scores))
+            assert re.fullmatch(r"[01]\.\d{3} to [01]\.\d{3}", row.iloc[-1])
+        mean = judge.balanced_accuracy_score(one.truth, one.probabilities.argmax(1))
+        assert f"{one.name} {mean:.3f} (" in said(app, "markdown")
+
+
 def test_models_that_cannot_be_told_apart_share_a_rank_and_a_pair_is_told_in_words(compare):
     twin = make_evaluation("Twin", skill=2.5, seed=8)
     app = compare(*TWO, twin, show="Pair", pair_a="Alpha", pair_b="Beta", pair_metric="accuracy")

@@ -76,6 +76,10 @@ class Compared:
         threshold = self.points[model].threshold if name in AT_POINT else None  # type: ignore[union-attr]
         return _measured(self.key, model, name, threshold, self.lineup, metric)
 
+    def measure(self, model: int, metric: Metric) -> Measured:
+        """Return a metric that needs no operating point, of a model, with interval and draws."""
+        return _measured(self.key, model, metric.name, None, self.lineup, metric)
+
     def nevus_line(self, name: str) -> float:
         """Return what always answering "nevus" would reach; NaN for what needs a threshold."""
         if name in AT_POINT:

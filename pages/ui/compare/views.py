@@ -6,7 +6,7 @@ from typing import Final
 
 import streamlit as st
 
-from pages.ui.compare import curves, facts, groups, pair, pictures, point, robust, table
+from pages.ui.compare import categories, curves, facts, groups, pair, pictures, point, robust, table
 from pages.ui.compare.compared import Compared
 
 KEY: Final = "show"
@@ -42,6 +42,12 @@ VIEWS: Final = {
             ":material/show_chart:",
             "How do they do at every threshold, and are they calibrated?",
             curves.draw,
+        ),
+        View(
+            "Per diagnosis",
+            ":material/category:",
+            "How well is each diagnosis told from the rest?",
+            categories.draw,
         ),
         View("Mistakes", ":material/grid_on:", "What is mistaken for what?", pictures.draw_matrices),
         View(
