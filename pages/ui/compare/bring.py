@@ -27,7 +27,7 @@ def draw(known: Sequence[Evaluation]) -> None:
 
 
 def _draw_isic(known: Sequence[Evaluation]) -> None:
-    st.subheader("Predictions as CSV", anchor=False)
+    st.header("Predictions as CSV", anchor=False)
     with st.form("compare_isic", border=True):
         predictions = st.file_uploader(
             "Predictions: image,MEL,NV,BCC,AKIEC,BKL,DF,VASC", type="csv", key="compare_predictions"
@@ -58,7 +58,7 @@ def _draw_isic(known: Sequence[Evaluation]) -> None:
 
 
 def _draw_artifact() -> None:
-    st.subheader("An evaluation of this app", anchor=False)
+    st.header("An evaluation of this app", anchor=False)
     with st.form("compare_artifact", border=True):
         files = st.file_uploader(
             "metrics.json and predictions.parquet (and val.parquet) of one evaluation",
@@ -82,7 +82,7 @@ def _draw_brought() -> None:
     brought = st.session_state.get(IMPORTED, [])
     if not brought:
         return
-    st.subheader("Brought in this session", anchor=False)
+    st.header("Brought in this session", anchor=False)
     for place, one in enumerate(brought):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.success(

@@ -43,7 +43,7 @@ def draw(compared: Compared) -> None:
     sheet = facts_sheet(evaluation, measured, ms=st.session_state.get(_MS, {}).get(evaluation.checkpoint))
     with st.container(border=True):
         # The page has its title already; on it, the sheet's own stands lower.
-        st.markdown(sheet.replace("# ", "### ", 1))
+        st.markdown(sheet.replace("# ", "## ", 1))
     st.download_button(
         "This sheet as Markdown",
         data=sheet,

@@ -119,7 +119,7 @@ def _draw_groups(compared: Compared, groups: list[Group], name: str) -> None:
 
 
 def _draw_gaps(compared: Compared, gaps: list[Gap], name: str) -> None:
-    st.subheader("Gap between best and worst group", anchor=False)
+    st.header("Gap between best and worst group", anchor=False)
     if not gaps:
         st.caption(f"Fewer than two groups have {SMALL} lesions or more: no gap can be said.")
     for one in gaps:
@@ -133,7 +133,7 @@ def _draw_gaps(compared: Compared, gaps: list[Gap], name: str) -> None:
 
 
 def _draw_slices(compared: Compared) -> None:
-    st.subheader("Where it fails most", anchor=False)
+    st.header("Where it fails most", anchor=False)
     with st.container(horizontal=True):
         name = st.selectbox("Model", compared.names, key="slice_model", bind="query-params", width=300)
         failure = FAILURES[

@@ -118,7 +118,7 @@ def _draw_mcnemar(compared: Compared, first: int, second: int, names: tuple[str,
     stands = one_a_lesion(lineup.facts)
     right = lineup.probabilities.argmax(axis=2) == lineup.truth
     found = mcnemar(right[first][stands], right[second][stands])
-    st.subheader("McNemar's test on the answers", anchor=False)
+    st.header("McNemar's test on the answers", anchor=False)
     st.markdown(
         f"On {int(stands.sum()):,} pictures, one a lesion: both right {found.both:,}, only {names[0]} right "
         f"**{found.only_a:,}**, only {names[1]} right **{found.only_b:,}**, both wrong {found.neither:,}. "

@@ -51,7 +51,7 @@ def draw_matrices(compared: Compared) -> None:
         place, truth, answer = opened
         lineup = compared.lineup
         mine = (lineup.truth == truth) & (lineup.probabilities[place].argmax(axis=1) == answer)
-        st.subheader(
+        st.header(
             f"{notices.plain(compared.names[place])}: {short_name(CODES[truth])} called "
             f"{short_name(CODES[answer])}",
             anchor=False,
@@ -86,7 +86,7 @@ def draw_agreement(compared: Compared, first: int, second: int) -> None:
     sure = (lineup.probabilities[[first, second]].max(axis=2) >= SURE).all(axis=0)
     cases[_SURE_AND_WRONG] = cases["both wrong"] & sure
     agree = float(np.mean(lineup.probabilities[first].argmax(1) == lineup.probabilities[second].argmax(1)))
-    st.subheader("Where they disagree", anchor=False)
+    st.header("Where they disagree", anchor=False)
     st.caption(
         f"They give the same answer to {proportion(agree)} of {lineup.n_images:,} pictures. In "
         f"{int(cases[_SURE_AND_WRONG].sum()):,} both are wrong and sure, {proportion(SURE, digits=0)} or "
@@ -130,7 +130,7 @@ def draw_all_agreements(compared: Compared, first: int, second: int) -> None:
     answers = compared.lineup.probabilities.argmax(axis=2)
     same = np.array([[int((one == other).sum()) for other in answers] for one in answers])
     names = {name: name for name in compared.names}
-    st.subheader("Who agrees with whom", anchor=False)
+    st.header("Who agrees with whom", anchor=False)
     marks.draw(
         marks.matrix(
             same,
@@ -259,7 +259,7 @@ def _draw_opened(metadata: pd.DataFrame, compared: Compared) -> None:
     if image_id is None or image_id not in metadata.index:
         return
     row = metadata.loc[image_id]
-    st.subheader(f"One picture: {notices.plain(image_id)}, {short_name(str(row['dx']))}", anchor=False)
+    st.header(f"One picture: {notices.plain(image_id)}, {short_name(str(row['dx']))}", anchor=False)
     predict = PAGES["Predict"]
     st.page_link(
         predict.script,

@@ -123,7 +123,7 @@ def _interval(row: pd.Series) -> Interval:
 
 
 def _draw_shortcuts(compared: Compared, rows: pd.DataFrame, metric: str) -> None:
-    st.subheader("What if the lesion is hidden?", anchor=False)
+    st.header("What if the lesion is hidden?", anchor=False)
     parts = rows[(rows["kind"] == "shortcut") | ((rows["kind"] == "clean") & (rows["remedy"] == ""))]
     if not (parts["kind"] == "shortcut").any():
         st.caption("Not measured: this needs the lesion masks.")
