@@ -53,7 +53,8 @@ def draw(compared: Compared) -> None:
     st.caption(
         f"{chosen.title[:1].upper()}{chosen.title[1:]}: {chosen.about} Each diagnosis stands against the "
         "rest, as the scorer of the ISIC 2018 challenge defines it: a picture is called what has a "
-        "probability above 0.5, and may be called nothing. What is not defined is n/a here; the scorer counts it as 1."
+        "probability above 0.5, and may be called nothing. What is not defined is n/a here; the scorer "
+        "counts it as 1."
     )
     _draw_balanced(compared)
     _draw_table(compared, chosen, found)
