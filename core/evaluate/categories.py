@@ -23,6 +23,7 @@ from core.evaluate.metrics import Metric, area_under_curve
 from core.labels import BY_CODE, CODES, INDEX
 
 DECISION: Final = 0.5
+MEAN: Final = "mean"
 SENSITIVE: Final = 0.8
 """The sensitivity above which the area under the ROC curve is taken by `auc_above_sensitivity`."""
 
@@ -169,7 +170,7 @@ CATEGORY_METRICS: Final[Mapping[str, CategoryMetric]] = {one.name: one for one i
 
 
 def category_table(truth: np.ndarray, probabilities: np.ndarray) -> dict[str, dict[str, float]]:
-    """Return every number of every diagnosis, by code and name, and their mean under "mean".
+    """Return every number of every diagnosis, by code and name, and their mean under MEAN.
 
     truth: class indices, shape (N,). probabilities: shape (N, 7). A mean without one of the seven is NaN.
     """
@@ -178,4 +179,4 @@ def category_table(truth: np.ndarray, probabilities: np.ndarray) -> dict[str, di
         for code in CODES
     }
     means = {name: float(np.mean([found[code][name] for code in CODES])) for name in CATEGORY_METRICS}
-    return found | {"mean": means}
+    return found | {MEAN: means}

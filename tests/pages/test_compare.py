@@ -1,7 +1,9 @@
 """The Compare page: its numbers are those of an independent computation, and bad input has a name."""
 
+import io
 import re
 import shlex
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -184,6 +186,27 @@ def test_an_operating_point_stands_in_the_address_and_rubbish_there_is_ignored(c
     assert app.query_params["point"] == ["specificity:0.8"] or app.query_params["point"] == "specificity:0.8"
     app = compare(show="Operating point", point="cost:<script>")
     assert "at least 95" in said(app, "markdown")
+
+
+def test_everything_can_be_taken_away_as_tables(compare):
+    app = compare(*TWO, make_evaluation("=Gamma", skill=1.0, seed=5), show="Facts")
+    app.button(key="compare_gather").click().run()
+    assert not app.exception
+    _, content = app.session_state["compare_gathered"]
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        found = {name: archive.read(name) for name in archive.namelist()}
+    assert {name for name in found if name.endswith(".md")} == {f"facts_{place}.md" for place in (1, 2, 3)}
+    tables = {name: pd.read_csv(io.BytesIO(one)) for name, one in found.items() if name.endswith(".csv")}
+    assert set(tables) == {
+        f"{name}.csv"
+        for name in ("comparison", "pairs", "per_diagnosis", "operating_point", "answers", "published")
+    }
+    # No spreadsheet runs a name that begins like a formula.
+    assert list(tables["comparison.csv"]["model"]) == ["Alpha", "Beta", "'=Gamma"]
+    expected = judge.accuracy_score(TWO[0].truth, TWO[0].probabilities.argmax(1))
+    assert tables["comparison.csv"]["accuracy"][0] == pytest.approx(expected)
+    assert len(tables["pairs.csv"]) == 3 * 7
+    assert tables["answers.csv"]["Alpha: mel"].to_numpy() == pytest.approx(TWO[0].table["p_mel"])
 
 
 def test_an_ensemble_has_its_row_at_once(compare):

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 import streamlit as st
 
-from core.evaluate.categories import CATEGORY_METRICS, CategoryMetric, category_table
+from core.evaluate.categories import CATEGORY_METRICS, MEAN, CategoryMetric, category_table
 from core.evaluate.intervals import Interval
 from core.evaluate.metrics import METRICS
 from core.evaluate.sheet import interval_words
@@ -77,27 +77,31 @@ def _draw_balanced(compared: Compared) -> None:
 def _draw_table(
     compared: Compared, chosen: CategoryMetric, found: Mapping[tuple[int, str], Interval]
 ) -> None:
-    titles = {name: one.title for name, one in CATEGORY_METRICS.items()}
-    rows = []
-    for place, name in enumerate(compared.names):
-        numbers = category_table(compared.lineup.truth, compared.lineup.probabilities[place])
-        for code, values in numbers.items():
-            here = found.get((place, code))
-            rows.append(
-                {
-                    "model": name,
-                    "diagnosis": code,
-                    "pictures": None if here is None else _count(compared, code),
-                }
-                | {titles[key]: value for key, value in values.items()}
-                | {f"{chosen.title}, 95{NBSP}%": None if here is None else table.ends(here)}
-            )
-    shown = pd.DataFrame(rows)
+    shown = as_table(compared)
+    shown[f"{chosen.title}, 95{NBSP}%"] = [
+        table.ends(found[place, code]) if (place, code) in found else None
+        for place in range(len(compared.names))
+        for code in (*CODES, MEAN)
+    ]
     st.dataframe(
         shown,
-        column_config=dict.fromkeys(titles.values(), st.column_config.NumberColumn(format="%.3f")),
+        column_config={
+            one.title: st.column_config.NumberColumn(format="%.3f") for one in CATEGORY_METRICS.values()
+        },
         hide_index=True,
         placeholder=NOT_AVAILABLE,
         alt="Every number of every diagnosis and model, and their means; the CSV has the same",
     )
     offer_csv(shown, "These numbers as CSV", name="per_diagnosis", key="compare_categories_csv")
+
+
+def as_table(compared: Compared) -> pd.DataFrame:
+    """Return one row a model and diagnosis, and one for their mean, with every number."""
+    lineup = compared.lineup
+    numbers = [category_table(lineup.truth, answers) for answers in lineup.probabilities]
+    return pd.DataFrame(
+        {"model": name, "diagnosis": code, "pictures": None if code == MEAN else _count(compared, code)}
+        | {CATEGORY_METRICS[key].title: value for key, value in values.items()}
+        for name, found in zip(compared.names, numbers, strict=True)
+        for code, values in found.items()
+    )

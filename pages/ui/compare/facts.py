@@ -35,12 +35,7 @@ def draw(compared: Compared) -> None:
         )
     if problem := st.session_state.get("compare_time_problem"):
         notices.refuse(problem)
-    measured = {
-        metric: found.interval
-        for metric in METRICS
-        if (found := compared.measured(place, metric)) is not None
-    }
-    sheet = facts_sheet(evaluation, measured, ms=st.session_state.get(_MS, {}).get(evaluation.checkpoint))
+    sheet = sheet_of(compared, place)
     with st.container(border=True):
         # The page has its title already; on it, the sheet's own stands lower.
         st.markdown(sheet.replace("# ", "## ", 1))
@@ -53,6 +48,17 @@ def draw(compared: Compared) -> None:
         on_click="ignore",
         key="compare_sheet_md",
     )
+
+
+def sheet_of(compared: Compared, place: int) -> str:
+    """Return the facts sheet of a model as Markdown."""
+    evaluation = compared.lineup.evaluations[place]
+    measured = {
+        metric: found.interval
+        for metric in METRICS
+        if (found := compared.measured(place, metric)) is not None
+    }
+    return facts_sheet(evaluation, measured, ms=st.session_state.get(_MS, {}).get(evaluation.checkpoint))
 
 
 def _time(folder: str, reference: str) -> None:

@@ -15,6 +15,8 @@ from pages.ui import charts, theme
 
 _DASHES: Final = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 _MARKS: Final = ("circle", "diamond", "square", "triangle-up", "cross", "star")
+FORMATS: Final = ("svg", "png")
+FORMAT: Final = "compare_format"
 _ROW_PX: Final = 44
 _HEADING: Final = 0.55
 """Room for a group's name, in rows."""
@@ -22,7 +24,7 @@ _LONGEST: Final = 28
 
 
 def draw(figure: go.Figure, *, key: str, alt: str, file_name: str) -> None:
-    """Draw a chart that can be saved as SVG by its one button."""
+    """Draw a chart that can be saved by its one button, in the format that was asked for."""
     modebar = {"bgcolor": "rgba(0,0,0,0)", "color": theme.colour("grayColor")}
     modebar["activecolor"] = theme.colour("textColor")
     st.plotly_chart(
@@ -35,7 +37,11 @@ def draw(figure: go.Figure, *, key: str, alt: str, file_name: str) -> None:
             "displaylogo": False,
             "scrollZoom": False,
             "responsive": True,
-            "toImageButtonOptions": {"format": "svg", "filename": file_name},
+            "toImageButtonOptions": {
+                "format": st.session_state.get(FORMAT) or FORMATS[0],
+                "filename": file_name,
+                "scale": 2,
+            },
         },
     )
 

@@ -79,8 +79,9 @@ def _signed(value: float) -> str:
     return f"{value:+.3f}".replace("-", "−")
 
 
-def _draw_all(compared: Compared, first: int, second: int) -> None:
-    rows = []
+def differences(compared: Compared, first: int, second: int) -> list[dict[str, object]]:
+    """Return a row for each metric of the table's first columns: both numbers, their difference and p."""
+    rows: list[dict[str, object]] = []
     for name in table.DEFAULT_COLUMNS:
         a, b = compared.measured(first, name), compared.measured(second, name)
         found = compare(compared, first, second, name)
@@ -97,8 +98,12 @@ def _draw_all(compared: Compared, first: int, second: int) -> None:
                 "p": found.p,
             }
         )
+    return rows
+
+
+def _draw_all(compared: Compared, first: int, second: int) -> None:
     st.dataframe(
-        pd.DataFrame(rows),
+        pd.DataFrame(differences(compared, first, second)),
         column_config={
             key: st.column_config.NumberColumn(format="%.3f")
             for key in ("A", "B", "A less B", "from", "to", "p")

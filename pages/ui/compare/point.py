@@ -11,6 +11,7 @@ from core.words import NBSP, NOT_AVAILABLE
 from pages.ui import notices
 from pages.ui.compare import table
 from pages.ui.compare.compared import Compared
+from pages.ui.compare.downloads import offer_csv
 
 
 def draw(compared: Compared) -> None:
@@ -20,7 +21,7 @@ def draw(compared: Compared) -> None:
         "validation "
         "pictures; what stands here is what it is worth on the test pictures."
     )
-    here = float(MALIGNANT[compared.lineup.truth].mean())
+    here = _share_here(compared)
     prevalence = (
         st.slider(
             "Malignant among 100 spots that are looked at",
@@ -41,9 +42,9 @@ def draw(compared: Compared) -> None:
         "clinics. "
         "Where people come for screening it is far rarer: turn the dial."
     )
-    rows = [_row(compared, place, prevalence) for place in range(len(compared.names))]
+    shown = as_table(compared, prevalence)
     st.dataframe(
-        pd.DataFrame(rows),
+        shown,
         column_config={
             "threshold": st.column_config.NumberColumn(format="%.4f"),
             "PPV": table.PERCENT | {"help": "Of suspicious ones, the malignant share."},
@@ -54,9 +55,20 @@ def draw(compared: Compared) -> None:
         placeholder=NOT_AVAILABLE,
         alt="Threshold, sensitivity, specificity and predictive values of each model at the operating point",
     )
+    offer_csv(shown, "This table as CSV", name="operating_point", key="compare_point_csv")
     for name, reason in compared.lacking.items():
         st.warning(f"**{notices.plain(name)}**: {notices.plain(reason)}", icon=":material/block:")
     st.caption("The address holds the point; the Predict page, opened from the menu, decides by it.")
+
+
+def as_table(compared: Compared, prevalence: float | None = None) -> pd.DataFrame:
+    """Return a row a model; prevalence: the share of malignant pictures, that of these by default."""
+    share = _share_here(compared) if prevalence is None else prevalence
+    return pd.DataFrame([_row(compared, place, share) for place in range(len(compared.names))])
+
+
+def _share_here(compared: Compared) -> float:
+    return float(MALIGNANT[compared.lineup.truth].mean())
 
 
 def _row(compared: Compared, place: int, prevalence: float) -> dict[str, object]:

@@ -183,16 +183,19 @@ def _draw_published() -> None:
     st.header("Published elsewhere, not measured here", anchor=False)
     st.caption("These stand beside ours for orientation. Each says why it may not be comparable.")
     st.dataframe(
-        pd.DataFrame(
-            [
-                {"system": one.system, "tested on": one.data}
-                | {title(name): value for name, value in one.numbers.items()}
-                | {"why it may not compare": one.why, "source": one.source}
-                for one in published()
-            ]
-        ),
+        published_table(),
         column_config={title(name): st.column_config.NumberColumn(format="%.3f") for name in METRICS},
         placeholder=NOT_AVAILABLE,
         hide_index=True,
         alt="Published results with their data, source and the reason they may not be comparable",
+    )
+
+
+def published_table() -> pd.DataFrame:
+    """Return what others published, one row a system."""
+    return pd.DataFrame(
+        {"system": one.system, "tested on": one.data}
+        | {title(name): value for name, value in one.numbers.items()}
+        | {"why it may not compare": one.why, "source": one.source}
+        for one in published()
     )

@@ -6,7 +6,18 @@ from typing import Final
 
 import streamlit as st
 
-from pages.ui.compare import categories, curves, facts, groups, pair, pictures, point, robust, table
+from pages.ui.compare import (
+    categories,
+    curves,
+    everything,
+    facts,
+    groups,
+    pair,
+    pictures,
+    point,
+    robust,
+    table,
+)
 from pages.ui.compare.compared import Compared
 
 KEY: Final = "show"
@@ -94,3 +105,4 @@ def draw(title: str, compared: Compared) -> None:
     view = VIEWS[title]
     st.caption(f"{view.icon} {view.about}")
     view.draw(compared)
+    everything.draw(compared)
