@@ -278,6 +278,40 @@ def robustness(
         typer.echo(f"{len(table):,} rows written to {out / ROBUSTNESS_FILE}")
 
 
+@app.command()
+def compare(
+    evaluations: Annotated[
+        list[str] | None,
+        typer.Argument(help="Folders of evaluations, or names of runs. Default: all that are here."),
+    ] = None,
+    point: Annotated[
+        str, typer.Option(help="sensitivity:0.95, specificity:0.8, cost:10 or benefit:0.1, say.")
+    ] = "sensitivity:0.95",
+    histology: Annotated[
+        bool, typer.Option("--histology", help="Only pictures that histology confirmed.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Write comparison.csv and pairs.csv into this folder.")
+    ] = None,
+) -> None:
+    """Compare models on the pictures that all of them answered: ranks, intervals, paired differences."""
+    from core.evaluate.operating import parse_wish
+    from core.spreadsheet import to_csv
+    from train.compare import as_table, measure, pairs_table, read, say
+
+    wish = parse_wish(point)
+    if wish is None:
+        raise typer.BadParameter(f"no operating point {point!r}; for example sensitivity:0.95")
+    compared = measure(read(evaluations or []), wish, histology=histology)
+    for line in say(compared):
+        typer.echo(line)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, table in (("comparison", as_table(compared)), ("pairs", pairs_table(compared))):
+            (out / f"{name}.csv").write_bytes(to_csv(table))
+        typer.echo(f"Written to {out}")
+
+
 app.command()(hub.pull)
 app.command()(hub.publish)
 

@@ -37,12 +37,20 @@ class Measure(Protocol):
 
 @dataclass(frozen=True)
 class CategoryMetric:
-    """One number of a diagnosis: its name, what people read, one sentence, and what computes it."""
+    """One number of a diagnosis against the rest.
+
+    Attributes:
+        name: what CATEGORY_METRICS and addresses call it. title, about: what people read.
+        measure: computes it.
+        positives, negatives: whether pictures with and without the diagnosis count.
+    """
 
     name: str
     title: str
     about: str
     measure: Measure
+    positives: bool = True
+    negatives: bool = True
 
     def of(self, code: str) -> Metric:
         """Return it as a metric of one diagnosis, which can be resampled like any other."""
@@ -51,7 +59,11 @@ class CategoryMetric:
         def measure(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
             return self.measure(truth == index, probabilities[:, index], weights)
 
-        return Metric(f"{self.name}_{code}", f"{BY_CODE[code].name}: {self.about}", measure)
+        counted = tuple(
+            other for other in range(len(CODES)) if (self.positives if other == index else self.negatives)
+        )
+        about = f"{BY_CODE[code].name}: {self.about}"
+        return Metric(f"{self.name}_{code}", about, measure, classes=counted)
 
 
 def sensitivity(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -145,10 +157,12 @@ def _ratio(parts: np.ndarray, wholes: np.ndarray, *, otherwise: float = float("n
 
 _ENTRIES: Final = (
     CategoryMetric(
-        "isic_sensitivity", "sensitivity", "share of its pictures with a probability above 0.5.", sensitivity
+        "isic_sensitivity", "sensitivity", "share of its pictures with a probability above 0.5.", sensitivity,
+        negatives=False,
     ),
     CategoryMetric(
-        "isic_specificity", "specificity", "share of the others with a probability up to 0.5.", specificity
+        "isic_specificity", "specificity", "share of the others with a probability up to 0.5.", specificity,
+        positives=False,
     ),
     CategoryMetric(
         "isic_accuracy", "accuracy", "share of pictures on the right side of 0.5.", accuracy

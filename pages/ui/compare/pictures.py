@@ -237,7 +237,7 @@ def _some_weights(compared: Compared, places: Sequence[int]) -> bool:
 def _draw_evidence(metadata: pd.DataFrame, image_id: str, compared: Compared, places: Sequence[int]) -> None:
     from pages.ui.compare import one_picture
 
-    row = metadata.loc[image_id]
+    row = metadata.loc[[image_id]].iloc[0]
     one_picture.draw(Path(str(row["image_path"])), row, compared, places)
 
 
@@ -258,7 +258,7 @@ def _draw_opened(metadata: pd.DataFrame, compared: Compared) -> None:
     image_id = st.query_params.get(_OPENED)
     if image_id is None or image_id not in metadata.index:
         return
-    row = metadata.loc[image_id]
+    row = metadata.loc[[image_id]].iloc[0]
     st.header(f"One picture: {notices.plain(image_id)}, {short_name(str(row['dx']))}", anchor=False)
     predict = PAGES["Predict"]
     st.page_link(

@@ -62,7 +62,7 @@ def draw(compared: Compared) -> None:
 def _draw_severities(compared: Compared, rows: pd.DataFrame, condition: str, metric: str) -> None:
     corruption = CORRUPTIONS[condition]
     shown = rows[(rows["kind"] == "clean") | (rows["condition"] == condition)]
-    named = []
+    named: list[tuple[str, list[Bin], str]] = []
     for place, name in enumerate(compared.names):
         for remedy in dict.fromkeys(("", corruption.remedy or "")):
             line = shown[(shown["model"] == name) & (shown["remedy"] == remedy)].sort_values("severity")
@@ -87,7 +87,7 @@ def _draw_severities(compared: Compared, rows: pd.DataFrame, condition: str, met
     )
     st.caption(
         f"{corruption.about} {remedy}. n = {n:,} pictures of {lesions:,} test lesions; whiskers are "
-        f"95{NBSP}% intervals over lesions."
+        f"95{NBSP}% intervals over lesions. Histology alone is not looked at apart here."
     )
 
 

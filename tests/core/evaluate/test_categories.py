@@ -99,6 +99,14 @@ def test_what_is_not_defined_is_no_number():
     assert math.isnan(never)
 
 
+def test_a_share_counts_the_pictures_that_it_is_a_share_of():
+    truth = truth_of(make_table(210))
+    counted = {name: int(one.of("df").counts(truth).sum()) for name, one in CATEGORY_METRICS.items()}
+    assert counted["isic_sensitivity"] == 30
+    assert counted["isic_specificity"] == 180
+    assert set(counted.values()) == {30, 180, 210}
+
+
 def test_the_table_has_every_diagnosis_and_their_mean():
     table = make_table(skill=2.0)
     truth, answers = truth_of(table), probabilities_of(table)
