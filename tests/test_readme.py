@@ -76,7 +76,9 @@ def test_the_tests_install_what_the_app_needs():
     assert next(line for line in lines if not line.startswith("#")) == "-r ../requirements.txt"
 
 
-@pytest.mark.parametrize("subcommand", ["fit", "resume", "evaluate", "score", "prepare", "pull", "publish"])
+@pytest.mark.parametrize(
+    "subcommand", ["fit", "resume", "evaluate", "compare", "score", "prepare", "pull", "publish"]
+)
 def test_the_readme_shows_each_command_of_the_trainer(subcommand):
     assert any(line.split()[3] == subcommand for line in TRAINER_COMMANDS)
 

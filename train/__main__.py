@@ -2,6 +2,7 @@
 
 import math
 import os
+import shutil
 import signal
 import sys
 from datetime import datetime
@@ -155,7 +156,10 @@ def evaluate(
     checkpoint: CheckpointOption,
     data: DataOption = None,
     split: Annotated[SplitName, typer.Option(help="Which part.")] = SplitName.test,
-    out: Annotated[Path | None, typer.Option(help="Write the evaluation artifact into this folder.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Write the evaluation artifact into this folder; a stopped one goes on there."),
+    ] = None,
     views: Annotated[Views, typer.Option(help="Orientations to average.")] = Views.one,
     workers: WorkersOption = 1,
 ) -> None:
@@ -174,6 +178,7 @@ def evaluate(
         name=loaded.manifest.name,
         views=int(views.value),
         workers=workers,
+        keep=None if out is None else out / "parts",
         progress=_display().counting(split.value),
     )
     if not _is_first():
@@ -181,6 +186,7 @@ def evaluate(
     _print_metrics(evaluation)
     if out is not None:
         evaluation.save(out)
+        shutil.rmtree(out / "parts")
         typer.echo(f"Written to {out}")
 
 

@@ -5,6 +5,7 @@ which thresholds are chosen, and what the test pictures are like (light, sharpne
 """
 
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -27,10 +28,11 @@ from core.evaluate.metrics import METRICS, at_threshold
 from core.evaluate.subgroups import QUALITY_COLUMNS
 from core.models.checkpoint import Checkpoint
 from core.predict.calibration import softmax
+from train.parts import predict_kept
 from train.predicting import predict_pictures
 
 
-def evaluate_checkpoint(
+def evaluate_checkpoint(  # noqa: PLR0913 -- what is measured, and how
     checkpoint: Checkpoint,
     metadata: pd.DataFrame,
     split: Split,
@@ -39,9 +41,12 @@ def evaluate_checkpoint(
     name: str,
     views: int = 1,
     workers: int = 1,
+    keep: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Return what a checkpoint answers on one part of a split; pictures that are not here are left out.
+
+    keep: a folder in which answers are kept as they come, see `train.parts`; None keeps none.
 
     Raises:
         EvaluationError: the split is not the one the checkpoint was trained with (its test pictures may have
@@ -59,10 +64,9 @@ def evaluate_checkpoint(
             f"{part} pictures may have been trained on. Use the dataset the checkpoint was trained on, or "
             "`score` to answer pictures without judging."
         )
-    table = _answer(checkpoint, metadata, split, part, views=views, workers=workers, progress=progress)
-    val = None
-    if part == "test":
-        val = _answer(checkpoint, metadata, split, "val", views=views, workers=workers, progress=progress)
+    answer = partial(_answer, checkpoint, metadata, split, views=views, workers=workers, keep=keep)
+    table = answer(part, progress=progress)
+    val = answer("val", progress=progress) if part == "test" else None
     metrics = dict(METRICS) | {
         point.metric(metric): measure
         for point in checkpoint.manifest.operating_points
@@ -90,6 +94,7 @@ def _answer(
     *,
     views: int,
     workers: int,
+    keep: Path | None,
     progress: Callable[[int, int], None] | None,
 ) -> pd.DataFrame:
     """Return facts and probabilities of the pictures of a part that are here and can be read."""
@@ -99,17 +104,23 @@ def _answer(
             f"No picture of the {part} split is here. Check that --data holds the image folders."
         )
     paths = [Path(path) for path in mine["image_path"]]
-    predicted = predict_pictures(
-        checkpoint, paths, encode_metadata(mine), views=views, workers=workers, progress=progress
-    )
-    readable = [position for position in range(len(mine)) if position not in predicted.unreadable]
+    facts = encode_metadata(mine)
+    if keep is None:
+        predicted = predict_pictures(
+            checkpoint, paths, facts, views=views, workers=workers, progress=progress
+        )
+        logits, unreadable = predicted.logits, predicted.unreadable
+    else:
+        logits, unreadable = predict_kept(
+            checkpoint, paths, facts, keep=keep, views=views, workers=workers, progress=progress
+        )
+    readable = [position for position in range(len(mine)) if position not in unreadable]
     if not readable:
         raise EvaluationError(
-            f"None of the {len(mine)} pictures of the {part} split can be read; the first: "
-            f"{predicted.unreadable[0]}"
+            f"None of the {len(mine)} pictures of the {part} split can be read; the first: {unreadable[0]}"
         )
     mine = mine.iloc[readable].reset_index(drop=True)
-    probabilities = softmax(predicted.logits[readable], checkpoint.manifest.temperature)
+    probabilities = softmax(logits[readable], checkpoint.manifest.temperature)
     columns = [name for name in (*FACT_COLUMNS, "source") if name in mine]
     return mine[columns].assign(**dict(zip(PROBABILITY_COLUMNS, probabilities.T, strict=True)))
 

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -26,6 +27,7 @@ from core.models.reference import parse_reference
 from core.settings import settings
 from tests.conftest import ROOT
 from tests.train.conftest import folders, trainer
+from train import parts
 from train.__main__ import app
 from train.evaluate import evaluate_checkpoint
 from train.finish import DATA, LICENCE, origin_of, reference_of
@@ -169,6 +171,42 @@ def test_evaluate_measures_any_part_again(tiny, checkpoint, tmp_path):
     again, before = Evaluation.load(out), Evaluation.load(tiny.run.path / "evaluation")
     assert np.allclose(again.probabilities, before.probabilities, atol=1e-6)
     assert again.metrics.keys() == before.metrics.keys()
+    assert not (out / "parts").exists()
+
+
+def test_a_stopped_evaluation_goes_on_where_it_was(tiny, checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setattr(parts, "PICTURES", 8)
+    metadata = read_dataset(tiny.data)
+    measure = partial(
+        evaluate_checkpoint, checkpoint, metadata, Split.of(metadata, seed=5), "val", name="x",
+        keep=tmp_path / "parts",
+    )  # fmt: skip
+
+    class Stopped(Exception):
+        pass
+
+    def stop(done, total):
+        if done > 8:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        measure(progress=stop)
+    (first,) = (tmp_path / "parts").iterdir()
+    written = first.stat().st_mtime_ns
+    counted = []
+    found = measure(progress=lambda *done: counted.append(done[0]))
+    assert min(counted) > 8
+    assert counted[-1] == found.n_images
+    assert first.stat().st_mtime_ns == written
+    # Facts decide too: with others, nothing that was kept is taken.
+    before = len(list((tmp_path / "parts").iterdir()))
+    evaluate_checkpoint(
+        checkpoint, metadata.assign(age_years=float("nan")), Split.of(metadata, seed=5), "val", name="x",
+        keep=tmp_path / "parts",
+    )  # fmt: skip
+    assert len(list((tmp_path / "parts").iterdir())) == 2 * before
+    whole = evaluate_checkpoint(checkpoint, metadata, Split.of(metadata, seed=5), "val", name="x")
+    assert np.allclose(found.probabilities, whole.probabilities, atol=1e-6)
 
 
 def test_an_evaluation_carries_what_thresholds_and_subgroups_need(tiny, checkpoint):
