@@ -107,12 +107,12 @@ def test_who_asks_the_measurement_to_stop_is_heard_and_two_in_one_folder_are_ref
     assert set(measure()["kind"]) == {"clean", "corruption"}
 
 
-def test_a_page_measures_in_a_process_that_ends_when_it_is_cancelled(tiny, tmp_path, monkeypatch):
+def test_a_page_measures_in_a_process_that_can_be_cancelled_and_gone_on_with(tiny, tmp_path, monkeypatch):
     told = []
 
     def report(done, total=None, *, unit="", note=""):
         told.append((unit, note))
-        if unit == "%":
+        if unit == "%" and not note.startswith("As it is ·"):
             raise Cancelled
 
     folder = measuring.folder_of(tmp_path / "runs", "a/b", 10)
@@ -120,8 +120,13 @@ def test_a_page_measures_in_a_process_that_ends_when_it_is_cancelled(tiny, tmp_p
     with pytest.raises(Cancelled):
         measuring.measure_apart(tiny.reference, **wanted, report=report)
     assert not measuring.is_measuring(folder)
-    assert "As it is · " in told[-1][1]
     assert {unit for unit, _ in told} == {"s", "%"}
+    assert measuring.is_begun(folder)
+    first = {path.name: path.stat().st_mtime_ns for path in (folder / "parts").iterdir()}
+    table = read_robustness([measuring.measure_apart(tiny.reference, **wanted, report=silent)])
+    assert set(table["model"]) == {"Tiny"}
+    assert set(table["kind"]) == {"clean", "corruption", "shortcut"}
+    assert all((folder / "parts" / name).stat().st_mtime_ns == when for name, when in first.items())
     monkeypatch.setattr("core.runs.control.settings", lambda: replace(settings(), allow_training=False))
     with pytest.raises(RunError, match="switched off"):
         measuring.measure_apart(tiny.reference, **wanted, report=silent)
