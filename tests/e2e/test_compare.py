@@ -2,12 +2,11 @@
 
 import re
 
-import pytest
 from playwright.sync_api import Page, expect
 
+from pages.ui.compare.views import BRING, VIEWS
 from tests.e2e.conftest import choose, serve, settle
-
-pytestmark = [pytest.mark.browser, pytest.mark.real_data]
+from tests.e2e.test_frame import violations
 
 
 def turn_to(page: Page, view: str) -> None:
@@ -47,6 +46,12 @@ def test_two_models_are_compared_down_to_one_picture(open_at, app_root, ham10000
         page.get_by_text(re.compile("Its weights are not on this machine")).wait_for()
         page.get_by_text(re.compile("Orange speaks for")).wait_for()
 
+        page.get_by_text("Evidence of each model beside the pictures").click()
+        page.wait_for_url("**with_maps=true**")
+        settle(page)
+        # The weights of one of them came with the app: its maps stand beside the pictures.
+        assert page.get_by_role("img", name=re.compile("^Evidence for ")).count() >= 2
+
         turn_to(page, "Mistakes")
         page.get_by_role("button", name=re.compile("Melanoma called Melanocytic nevus:")).first.click()
         page.wait_for_url("**cell=0**mel**nv**")
@@ -58,3 +63,13 @@ def test_two_models_are_compared_down_to_one_picture(open_at, app_root, ham10000
         # The address goes along to Predict, which decides by its point.
         page.get_by_role("link", name="Predict", exact=True).first.click()
         page.wait_for_url("**/predict?**point=cost**")
+
+
+def test_axe_finds_nothing_of_ours_in_any_view(open_at, server):
+    page = open_at(f"{server}/compare")
+    found = {}
+    for view in [*VIEWS, BRING]:
+        turn_to(page, view)
+        page.wait_for_timeout(500)  # a chart paints after the script has ended
+        found[view] = violations(page)
+    assert found == {view: [] for view in found}

@@ -56,8 +56,8 @@ def draw(compared: Compared) -> None:
         alt="Threshold, sensitivity, specificity and predictive values of each model at the operating point",
     )
     offer_csv(shown, "This table as CSV", name="operating_point", key="compare_point_csv")
-    for name, reason in compared.lacking.items():
-        st.warning(f"**{notices.plain(name)}**: {notices.plain(reason)}", icon=":material/block:")
+    for reason in compared.lacking.values():
+        st.warning(notices.plain(reason), icon=":material/block:")
     st.caption("The address holds the point; the Predict page, opened from the menu, decides by it.")
 
 

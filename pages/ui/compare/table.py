@@ -70,8 +70,8 @@ def draw(compared: Compared) -> None:
         hide_index=True,
         alt="All models with the chosen metrics, their intervals, size and training; the CSV has the same",
     )
-    for name, reason in compared.lacking.items():
-        st.caption(f"{notices.plain(name)}: {notices.plain(reason)}")
+    for reason in compared.lacking.values():
+        st.caption(notices.plain(reason))
     offer_csv(table, "This table as CSV", name="comparison", key="compare_table_csv")
     _draw_ensemble(compared)
     _draw_published()
