@@ -15,24 +15,17 @@ The definitions are those of the challenge's own scorer (isic-challenge-scoring;
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 
-from core.evaluate.metrics import Metric, area_under_curve
+from core.evaluate.metrics import Measure, Metric, area_under_curve
 from core.labels import BY_CODE, CODES, INDEX
 
 DECISION: Final = 0.5
 MEAN: Final = "mean"
 SENSITIVE: Final = 0.8
 """The sensitivity above which the area under the ROC curve is taken by `auc_above_sensitivity`."""
-
-
-class Measure(Protocol):
-    """A function of positives, scores and weights; see the module's docstring."""
-
-    def __call__(self, positive: np.ndarray, scores: np.ndarray, weights: np.ndarray, /) -> np.ndarray:
-        """Return the number of each weighting, shape () or (R,); NaN where it is not defined."""
 
 
 @dataclass(frozen=True)
