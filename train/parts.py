@@ -31,7 +31,8 @@ def predict_kept(
         so one of something else is never taken. Whoever is done removes the folder.
     """
     keep.mkdir(parents=True, exist_ok=True)
-    logits, unreadable = [], {}
+    logits: list[np.ndarray] = []
+    unreadable: dict[int, str] = {}
     for first in range(0, len(paths), PICTURES):
         mine = slice(first, first + PICTURES)
         file = keep / f"{_name(checkpoint, paths[mine], facts[mine], views)}.npz"

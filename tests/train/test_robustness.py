@@ -132,6 +132,12 @@ def test_a_page_measures_in_a_process_that_can_be_cancelled_and_gone_on_with(tin
         measuring.measure_apart(tiny.reference, **wanted, report=silent)
 
 
+def test_what_ends_the_process_is_told_in_its_own_words(tmp_path):
+    wanted = {"name": "x", "data_dir": tmp_path, "lesions": 10, "folder": tmp_path / "runs" / "x"}
+    with pytest.raises(RunError, match="nothing-of-the-kind"):
+        measuring.measure_apart("bundled:nothing-of-the-kind", **wanted, report=silent)
+
+
 def test_a_page_follows_the_process_that_measures_already(tmp_path):
     lock = measuring.claim(tmp_path)
     measuring.tell(tmp_path, Standing(0.25, 5, 20, "Hair, severity 1"))

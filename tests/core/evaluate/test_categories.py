@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as judge
 
@@ -68,6 +68,7 @@ def test_every_number_agrees_with_scikit_learn(name, code):
 
 
 @pytest.mark.parametrize("name", CATEGORY_METRICS)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 1000))
 def test_a_weight_is_a_repetition_and_many_weightings_are_measured_at_once(name, seed):
     generator = np.random.default_rng(seed)
