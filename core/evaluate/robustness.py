@@ -51,7 +51,7 @@ class Condition:
             "corruption": f"{self._title(CORRUPTIONS)}, severity {self.severity}",
             "shortcut": self._title(SHORTCUTS),
         }[self.kind]
-        return words + (f", with {STEPS[self.remedy].title.lower()}" if self.remedy else "")
+        return words + (f", with {remedy_words(self.remedy)}" if self.remedy else "")
 
     @property
     def needs_mask(self) -> bool:
@@ -60,6 +60,12 @@ class Condition:
 
     def _title(self, entries: Mapping[str, Corruption] | Mapping[str, Shortcut]) -> str:
         return entries[self.condition].title if self.condition in entries else self.condition
+
+
+def remedy_words(name: str) -> str:
+    """Return a remedy as part of a sentence: "local contrast (CLAHE)"."""
+    title = STEPS[name].title
+    return title[:1].lower() + title[1:]
 
 
 CLEAN: Final = Condition("clean", "clean", 0)

@@ -323,6 +323,12 @@ def test_poor_pictures_are_shown_for_those_that_were_measured_and_the_others_are
         assert shown["accuracy"] == pytest.approx(expected["value"])
         assert shown.iloc[1] == f"{expected['low']:.3f} to {expected['high']:.3f}"
     assert len(app.get("plotly_chart")) == 2
+    assert not app.get("image")
+    app.session_state["poor_example"] = True
+    app.run()
+    captions = [one.captions[0] for one in app.get("image")]
+    plain = [f"Hair, severity {severity}" for severity in range(1, 6)]
+    assert captions == plain + [f"{words}, with hair removal" for words in plain]
 
 
 def test_a_table_of_poor_pictures_that_is_none_is_named(compare, tmp_path):

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -11,10 +12,10 @@ from core.errors import EvaluationError
 from core.evaluate.curves import Bin
 from core.evaluate.gathering import robustness_files
 from core.evaluate.intervals import Interval
-from core.evaluate.robustness import MEASURED, Condition, read_robustness
+from core.evaluate.robustness import MEASURED, Condition, read_robustness, remedy_words
 from core.settings import settings
-from core.words import NBSP, NOT_AVAILABLE
-from pages.ui import notices
+from core.words import NBSP, NOT_AVAILABLE, SYNTHETIC
+from pages.ui import cache, notices
 from pages.ui.compare import figures, measuring, table
 from pages.ui.compare.compared import Compared
 from pages.ui.compare.downloads import offer_csv
@@ -52,6 +53,7 @@ def draw(compared: Compared) -> None:
         )
     chosen = mine[mine["metric"] == metric]
     _draw_severities(compared, chosen, condition, metric)
+    _draw_example(condition)
     _draw_worst(chosen, metric)
     _draw_shortcuts(compared, chosen, metric)
     offer_csv(mine, "All of it as CSV", name="robustness", key="compare_robustness_csv")
@@ -67,7 +69,7 @@ def _draw_severities(compared: Compared, rows: pd.DataFrame, condition: str, met
         for remedy in dict.fromkeys(("", corruption.remedy or "")):
             line = shown[(shown["model"] == name) & (shown["remedy"] == remedy)].sort_values("severity")
             if len(line) > 1:
-                words = f", with {STEPS[remedy].title.lower()}" if remedy else ""
+                words = f", with {remedy_words(remedy)}" if remedy else ""
                 bins = [_bin(row, aside=_STEP * len(named)) for _, row in line.iterrows()]
                 named.append((f"{name}{words}", bins, compared.colour(place)))
     if not named:
@@ -81,14 +83,33 @@ def _draw_severities(compared: Compared, rows: pd.DataFrame, condition: str, met
     )
     n, lesions = int(rows["n"].max()), int(rows["n_lesions"].max())
     remedy = (
-        f"Its remedy: {STEPS[corruption.remedy].title.lower()}"
-        if corruption.remedy
-        else "It has no remedy here"
+        f"Its remedy: {remedy_words(corruption.remedy)}" if corruption.remedy else "It has no remedy here"
     )
     st.caption(
         f"{corruption.about} {remedy}. n = {n:,} pictures of {lesions:,} test lesions; whiskers are "
         f"95{NBSP}% intervals over lesions. Histology alone is not looked at apart here."
     )
+
+
+def _draw_example(condition: str) -> None:
+    """Show on a drawn lesion what the severities of a condition are, and what its remedy makes of them."""
+    corruption = CORRUPTIONS[condition]
+    with st.expander(
+        "What these severities look like", icon=":material/image:", on_change="rerun", key="poor_example"
+    ) as shown:
+        if not shown.open:
+            return
+        st.caption(SYNTHETIC)
+        for remedy in dict.fromkeys(("", corruption.remedy or "")):
+            for place, severity in zip(st.columns(len(SEVERITIES)), SEVERITIES, strict=True):
+                words = Condition("corruption", condition, severity, remedy).words
+                place.image(_example(condition, severity, remedy), caption=words, width="stretch", alt=words)
+
+
+@st.cache_data(max_entries=200, show_spinner=False)
+def _example(condition: str, severity: int, remedy: str) -> np.ndarray:
+    pixels = CORRUPTIONS[condition](cache.drawing("nv", 3), severity, seed=1)
+    return STEPS[remedy](pixels) if remedy else pixels
 
 
 def _bin(row: pd.Series, *, aside: float) -> Bin:

@@ -51,6 +51,7 @@ def test_of_a_model_that_was_measured_twice_the_larger_measurement_counts(tmp_pa
 def test_a_condition_is_told_in_words():
     assert CLEAN.words == "As it is"
     assert Condition("corruption", "hair", 2, "hair_removal").words == "Hair, severity 2, with hair removal"
+    assert Condition("corruption", "contrast", 1, "clahe").words.endswith("with local contrast (CLAHE)")
     assert Condition("shortcut", "border_only", 0).words == "Border only"
 
 
