@@ -16,7 +16,7 @@ from core.evaluate.gathering import EVALUATIONS_FOLDER
 from core.evaluate.robustness import CLEAN, Condition, rows_of
 from core.labels import CODES, INDEX, MALIGNANT
 from pages.ui import points
-from pages.ui.compare import compared, groups
+from pages.ui.compare import compared, groups, robust
 from pages.ui.compare.views import BRING, VIEWS
 from tests.core.evaluate.making import make_evaluation, make_table
 from tests.pages.reading import said
@@ -352,3 +352,12 @@ def test_a_model_that_is_here_is_measured_from_the_page_unless_long_work_is_swit
     if not allowed:
         assert "switched off on this server" in said(app, "caption")
         assert "--checkpoint bundled:lesionlens-lite0" in app.code[0].value
+
+
+def test_models_that_were_measured_on_other_pictures_are_told_apart():
+    rows = pd.DataFrame({"model": ["a", "b"], "n": [89, 55], "n_lesions": [66, 37]})
+    assert robust._say_counts(rows) == (
+        "Not measured on the same pictures: a: n = 89 pictures of 66 test lesions; b: n = 55 pictures of "
+        "37 test lesions."
+    )
+    assert robust._say_counts(rows[:1]) == "n = 89 pictures of 66 test lesions."

@@ -81,14 +81,23 @@ def _draw_severities(compared: Compared, rows: pd.DataFrame, condition: str, met
         alt=f"{table.title(metric)} over severities of {corruption.title.lower()}; the CSV has the numbers",
         file_name=f"robust_{condition}_{metric}",
     )
-    n, lesions = int(rows["n"].max()), int(rows["n_lesions"].max())
-    remedy = (
-        f"Its remedy: {remedy_words(corruption.remedy)}" if corruption.remedy else "It has no remedy here"
-    )
+    remedy = "It has no remedy here"
+    if corruption.remedy:
+        remedy = f"Its remedy: {remedy_words(corruption.remedy)}"
     st.caption(
-        f"{corruption.about} {remedy}. n = {n:,} pictures of {lesions:,} test lesions; whiskers are "
-        f"95{NBSP}% intervals over lesions. Histology alone is not looked at apart here."
+        f"{corruption.about} {remedy}. {notices.plain(_say_counts(shown))} Whiskers are 95{NBSP}% intervals "
+        "over lesions. Histology alone is not looked at apart here."
     )
+
+
+def _say_counts(rows: pd.DataFrame) -> str:
+    """Say on how many pictures the models were measured; where they differ, for each."""
+    counts = rows.groupby("model", sort=False)[["n", "n_lesions"]].max()
+    said = [f"n = {n:,} pictures of {lesions:,} test lesions" for n, lesions in counts.to_numpy(int)]
+    if len(set(said)) == 1:
+        return f"{said[0]}."
+    each = "; ".join(f"{name}: {words}" for name, words in zip(counts.index, said, strict=True))
+    return f"Not measured on the same pictures: {each}."
 
 
 def _draw_example(condition: str) -> None:
