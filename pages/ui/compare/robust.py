@@ -14,7 +14,7 @@ from core.evaluate.gathering import robustness_files
 from core.evaluate.intervals import Interval
 from core.evaluate.robustness import MEASURED, Condition, read_robustness, remedy_words
 from core.settings import settings
-from core.words import NBSP, NOT_AVAILABLE, SYNTHETIC
+from core.words import NBSP, NOT_AVAILABLE
 from pages.ui import cache, notices
 from pages.ui.compare import figures, measuring, table
 from pages.ui.compare.compared import Compared
@@ -108,7 +108,7 @@ def _draw_example(condition: str) -> None:
     ) as shown:
         if not shown.open:
             return
-        st.caption(SYNTHETIC)
+        st.caption("On a synthetic lesion, drawn by a program: nobody's skin.")
         for remedy in dict.fromkeys(("", corruption.remedy or "")):
             for place, severity in zip(st.columns(len(SEVERITIES)), SEVERITIES, strict=True):
                 words = Condition("corruption", condition, severity, remedy).words
