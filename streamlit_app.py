@@ -17,7 +17,7 @@ st.markdown(
 )
 frame.link("Predict", "Ask about a picture")
 
-home.draw_tour()
+home.draw_tour(reader)
 home.draw_installed()
 
 st.header("Checkpoints from the Hub", anchor=False)

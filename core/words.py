@@ -37,6 +37,7 @@ SYNTHETIC: Final = (
     "This lesion is synthetic: drawn by a program, nobody's skin. Its answer shows how the page works, and "
     "nothing else."
 )
+SYNTHETIC_OTHER: Final = "This is drawn by a program and no lesion: it shows what the model does with one."
 MILDEST: Final = "no sign of malignancy found by this model; if it changes, see a dermatologist"
 NOT_AVAILABLE: Final = "n/a"
 NBSP: Final = "\N{NO-BREAK SPACE}"

@@ -3,12 +3,14 @@
 import streamlit as st
 
 from core import words
-from pages.ui import answers, checkpoints, details, frame, inputs, points
+from pages.ui import answers, checkpoints, details, frame, inputs, points, tour
 from pages.ui.predict import around, commit, many, papers, reasons, whatif
 
 reader = frame.page("Predict")
 
-source = inputs.choose_source()
+with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
+    source = inputs.choose_source()
+    tour.start_button(frame.PAGES, reader)
 with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
     facts = inputs.ask_facts()
 

@@ -13,6 +13,7 @@ import pandas as pd
 import streamlit as st
 
 from core.data.changes import Applied
+from core.data.no_lesions import NO_LESIONS, draw_no_lesion
 from core.data.pictures import Picture, read_picture
 from core.data.readers import read_dataset
 from core.data.synthetic import draw_lesion
@@ -76,8 +77,8 @@ def stamp(file: Path) -> int:
 
 @st.cache_resource(max_entries=32, show_spinner=False)
 def drawing(kind: str, seed: int) -> np.ndarray:
-    """Return a synthetic lesion, uint8, shape (H, W, 3); shared, so not to be changed."""
-    return draw_lesion(seed, kind=kind)
+    """Return a drawn lesion or one of NO_LESIONS, uint8, shape (H, W, 3); shared, so not to be changed."""
+    return draw_no_lesion(kind, seed) if kind in NO_LESIONS else draw_lesion(seed, kind=kind)
 
 
 @st.cache_resource(ttl=KEEP_PICTURES, max_entries=8, show_spinner=False)

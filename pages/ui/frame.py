@@ -13,7 +13,7 @@ import streamlit as st
 
 from core.errors import LesionLensError
 from core.words import ATTRIBUTION, DEFAULT_READER, DISCLAIMER, READERS, Reader
-from pages.ui import installed, notices
+from pages.ui import installed, notices, tour
 
 MARK: Final = Path(__file__).parent / "mark.svg"
 LOGO: Final = Path(__file__).parent / "logo.svg"
@@ -56,20 +56,22 @@ def page(title: str, *, heading: str | None = None) -> Reader:
         layout="wide",
         menu_items={"About": f"**LesionLens.** {DISCLAIMER}\n\n{ATTRIBUTION}"},
     )
+    tour.go(title, PAGES)
     st.logo(str(LOGO), size="large", icon_image=str(MARK))
     with st.sidebar:
         reader = _draw_menu()
     st.title(heading or title, anchor=False)
     st.caption(f":material/health_and_safety: {DISCLAIMER}")
+    tour.draw(title, PAGES, reader)
     _draw_installed()
     return reader
 
 
 def link(title: str, label: str) -> None:
-    """Draw a link to a page that takes the address's parameters along."""
+    """Draw a link to a page that takes the address's parameters along; it leaves the tour."""
     to = PAGES[title]
     # One that has just been taken off is there without a value until the script runs again.
-    given = {name: value for name, value in st.query_params.to_dict().items() if value}
+    given = {name: value for name, value in st.query_params.to_dict().items() if value and name != tour.TOUR}
     st.page_link(to.script, label=label, icon=to.icon, query_params=given or None)
 
 

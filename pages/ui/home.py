@@ -1,65 +1,27 @@
 """The parts of the home page."""
 
-from dataclasses import dataclass
-from typing import Final
-
 import streamlit as st
 
-from pages.ui import frame, installed
+from core.words import Reader
+from pages.ui import frame, installed, tour
 
 
-@dataclass(frozen=True)
-class Stop:
-    """One stop of the tour: a minute, a page, and what to do there."""
-
-    title: str
-    page: str
-    words: str
-    link: str
-
-
-TOUR: Final = (
-    Stop(
-        "Minute one: get an answer",
-        "Predict",
-        "A drawn lesion is answered as soon as the page opens. Read the malignancy probability against its "
-        "threshold, then all seven diagnoses. Upload a dermoscopic picture of your own when you like.",
-        "Open Predict",
-    ),
-    Stop(
-        "Minute two: ask why",
-        "Predict",
-        "Pick any diagnosis and see which regions speak for it (orange) and against it (blue), on one scale. "
-        "Then change age, sex or site: the sum moves at once, without asking the network again.",
-        "See the evidence",
-    ),
-    Stop(
-        "Minute three: see how it learned",
-        "Train",
-        "Replay the training of this very checkpoint in a minute and a half: what it found, mixed up, "
-        "and where it looked, epoch by epoch.",
-        "Open Train",
-    ),
-    Stop(
-        "Afterwards: ask how good it is",
-        "Compare",
-        "Look at what was measured on lesions the model never saw, each number with its interval and the "
-        "number of pictures behind it.",
-        "Open Compare",
-    ),
-)
-
-
-def draw_tour() -> None:
-    """Draw the stops, each with the link to its page."""
+def draw_tour(reader: Reader) -> None:
+    """Draw the way into the tour, and its stations, each with its link."""
     st.header("Three minutes", anchor=False)
-    with st.grid(2, min_column_width=300):
-        for stop in TOUR:
-            with st.container(border=True, height="stretch"):
-                st.markdown(f"**{stop.title}**")
-                st.markdown(stop.words)
-                st.space("stretch")
-                frame.link(stop.page, stop.link)
+    st.markdown(
+        f"{len(tour.STATIONS)} short stations over the real pages, with drawn pictures. Everything can be "
+        "tried out at each of them."
+    )
+    tour.start_button(frame.PAGES, reader)
+    with st.expander("The stations", icon=":material/route:"):
+        # Plain links: a station is a fresh load of its page.
+        st.markdown(
+            "\n".join(
+                f"1. [{station.title}]({tour.link_to(number, frame.PAGES, reader)})"
+                for number, station in enumerate(tour.STATIONS, 1)
+            )
+        )
 
 
 def draw_installed() -> None:

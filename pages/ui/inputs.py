@@ -13,6 +13,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core import words
 from core.data.facts import MAX_AGE_YEARS, SEXES, SITES, Facts
+from core.data.no_lesions import NO_LESIONS
 from core.data.pictures import Picture
 from core.errors import LesionLensError, PictureError
 from core.labels import BY_CODE, CODES
@@ -109,27 +110,31 @@ def _drawing() -> Asked:
     style, number = st.columns([3, 2], vertical_alignment="bottom")
     kind = style.selectbox(
         "Drawn in the style of",
-        CODES,
+        [*CODES, *NO_LESIONS],
         index=CODES.index("mel"),
-        format_func=lambda code: BY_CODE[code].name,
+        format_func=_drawn,
         key="drawing",
         bind="query-params",
+        help="The last ones are no lesions: the model should refuse to answer.",
     )
     seed = number.number_input(
         "Drawing no.", min_value=0, max_value=_MAX_SEED, value=11, key="drawing_seed", bind="query-params"
     )
     pixels = cache.drawing(kind, int(seed))
-    name = BY_CODE[kind].name
-    alt = f"Synthetic drawing in the style of {name}"
+    alt = f"Synthetic drawing in the style of {_drawn(kind)}"
     asked = Asked(pixels, f"drawing:{kind}:{seed}", alt, synthetic=True)
     st.image(pixels, width="stretch", alt=alt)
-    _say_synthetic()
+    _say_synthetic(words.SYNTHETIC if kind in BY_CODE else words.SYNTHETIC_OTHER)
     return asked
 
 
-def _say_synthetic() -> None:
+def _drawn(kind: str) -> str:
+    return BY_CODE[kind].name if kind in BY_CODE else f"no lesion: {NO_LESIONS[kind].title}"
+
+
+def _say_synthetic(what: str = words.SYNTHETIC) -> None:
     st.badge("synthetic", icon=":material/draw:", color="violet")
-    st.caption(words.SYNTHETIC)
+    st.caption(what)
 
 
 def _upload() -> Asked | None:
