@@ -202,9 +202,14 @@ def score(
         Prior, typer.Option(help="The mix of diagnoses the probabilities are for: HAM10000's, or all alike.")
     ] = Prior.data,
     views: Annotated[Views, typer.Option(help="Orientations to average.")] = Views.four,
+    answer_all: Annotated[
+        bool, typer.Option("--answer-all", help="Answer also what the model does not know, for a challenge.")
+    ] = False,
     workers: WorkersOption = 1,
 ) -> None:
-    """Answer a folder of pictures; exit code 3 says that some could not be read."""
+    """Answer a folder of pictures; exit code 3 says that some have no answer."""
+    from core.predict.many import BATCH
+    from core.predict.scoring import Way
     from train.score import score_folder
 
     scored = score_folder(
@@ -212,17 +217,17 @@ def score(
         images,
         out,
         metadata=metadata,
-        prior=prior.value,
-        views=int(views.value),
-        workers=workers,
+        way=Way(
+            prior=prior.value, views=int(views.value), gated=not answer_all, batch=BATCH, workers=workers
+        ),
         progress=_display().counting("pictures"),
     )
     if not _is_first():
         return
     typer.echo(f"{scored.answered} pictures answered, {scored.with_facts} of them with facts: {out}")
-    for name, reason in scored.unreadable.items():
+    for name, reason in scored.unanswered.items():
         typer.echo(f"skipped {name}: {reason}", err=True)
-    if scored.unreadable:
+    if scored.unanswered:
         raise typer.Exit(3)
 
 

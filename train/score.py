@@ -1,31 +1,31 @@
 """Answers for a folder of pictures, in the ISIC 2018 challenge's columns."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
 
-import numpy as np
+import pandas as pd
+from accelerate.utils import gather_object
 
-from core.data.facts import Facts, encode_facts
+from core.data.facts import Facts
 from core.data.facts_file import read_facts
 from core.data.readers import PICTURE_SUFFIXES
 from core.errors import DataError
 from core.evaluate.artifact import write_isic_csv
+from core.labels import CODES
 from core.models.checkpoint import Checkpoint
-from core.predict.calibration import balanced_prior, softmax
-from train.predicting import predict_pictures, processes
-
-PRIORS: Final = ("data", "balanced")
+from core.predict.scoring import AS_THE_PAGE, PictureFile, Way, score_pictures
+from train.data import available_cpus
+from train.predicting import processes, reporting, share_of
 
 
 @dataclass(frozen=True)
 class Scored:
-    """What `score_folder` did: how many pictures it answered, and why it skipped others (name -> reason)."""
+    """What `score_folder` did: how many it answered, and why others have no answer (name -> reason)."""
 
     answered: int
     with_facts: int
-    unreadable: dict[str, str]
+    unanswered: dict[str, str]
 
 
 def score_folder(
@@ -34,45 +34,42 @@ def score_folder(
     out: Path,
     *,
     metadata: Path | None = None,
-    prior: str = "data",
-    views: int = 4,
-    workers: int = 1,
+    way: Way = AS_THE_PAGE,
     progress: Callable[[int, int], None] | None = None,
 ) -> Scored:
-    """Answer every picture of a folder and write `out`, one row a picture, ordered by name.
+    """Answer the pictures of a folder and write `out`, one row a picture that has an answer, by name.
 
-    prior: "data" gives probabilities as calibrated on HAM10000's mix of diagnoses; "balanced" divides them by
-        the training class frequencies to the power chosen on val, and is right where every diagnosis counts
-        the same, as in balanced accuracy.
+    way: a challenge wants an answer to everything: its `gated` is then False.
 
     Raises:
-        DataError: the folder holds no pictures, two of one name, or none that can be read.
+        DataError: the folder holds no pictures, two of one name, or none that can be answered.
     """
-    if prior == "balanced" and not checkpoint.manifest.class_frequencies:
-        raise DataError(
-            f"{checkpoint.manifest.name} does not say which mix of diagnoses it learned from, so its answers "
-            "cannot be brought to a balanced one. Use --prior data."
-        )
     paths = pictures_in(images)
     known = {} if metadata is None else read_facts(metadata)
     facts = [known.get(path.stem, Facts()) for path in paths]
-    predicted = predict_pictures(
-        checkpoint, paths, encode_facts(facts), views=views, workers=workers, progress=progress
-    )
-    readable = [position for position in range(len(paths)) if position not in predicted.unreadable]
-    unreadable = {paths[position].name: reason for position, reason in sorted(predicted.unreadable.items())}
-    if not readable:
+    mine = share_of(paths)
+    checkpoint.network.to(processes().device)
+    table = score_pictures(
+        checkpoint,
+        [PictureFile(paths[position]) for position in mine],
+        [facts[position] for position in mine],
+        way=replace(way, workers=min(way.workers, available_cpus())),
+        report=reporting(progress, len(paths)),
+    ).set_axis(pd.Index(mine))
+    if processes().num_processes > 1:
+        table = pd.concat(gather_object([table])).sort_index()
+    answered = table["problem"] == ""
+    unanswered = dict(table.loc[~answered, ["image", "problem"]].itertuples(index=False, name=None))
+    if not answered.any():
         raise DataError(
-            f"None of the {len(paths)} pictures in {images} can be read; the first: "
-            f"{next(iter(unreadable.values()))}"
+            f"None of the {len(paths)} pictures in {images} can be answered; the first: "
+            f"{next(iter(unanswered.values()))}"
         )
-    probabilities = softmax(predicted.logits[readable], checkpoint.manifest.temperature)
-    if prior == "balanced":
-        frequencies = np.array(checkpoint.manifest.class_frequencies)
-        probabilities = balanced_prior(probabilities, frequencies, checkpoint.manifest.balanced_power)
     if processes().is_main_process:
-        write_isic_csv(out, [paths[position].stem for position in readable], probabilities)
-    return Scored(len(readable), sum(facts[position] != Facts() for position in readable), unreadable)
+        stems = [paths[position].stem for position in table.index[answered]]
+        write_isic_csv(out, stems, table.loc[answered, list(CODES)].to_numpy(dtype=float))
+    with_facts = sum(facts[position] != Facts() for position in table.index[answered])
+    return Scored(int(answered.sum()), with_facts, unanswered)
 
 
 def pictures_in(folder: Path) -> list[Path]:

@@ -30,6 +30,7 @@ from core.errors import EvaluationError
 from core.evaluate.intervals import Interval
 from core.files import sha256
 from core.labels import CODE_OF_ISIC_COLUMN, CODES, INDEX, ISIC_2018_COLUMNS
+from core.spreadsheet import to_csv
 
 PREDICTIONS_FILE: Final = "predictions.parquet"
 VAL_FILE: Final = "val.parquet"
@@ -221,15 +222,30 @@ def check_table(table: pd.DataFrame, *, source_name: str) -> None:
 
 
 def write_isic_csv(path: Path, image_ids: Sequence[str], probabilities: np.ndarray) -> None:
-    """Write answers as the ISIC 2018 challenge takes them: image,MEL,NV,BCC,AKIEC,BKL,DF,VASC.
-
-    Args:
-        path: the CSV to write; one already there is replaced, whole or not at all.
-        image_ids: one a picture, in the order of the rows.
-        probabilities: columns in the order of CODES, shape (N, 7).
+    """Write what `isic_csv` returns; a file already there is replaced, whole or not at all.
 
     Raises:
         EvaluationError: repeated image ids, or a file that cannot be written.
+        ValueError: probabilities that are not of shape (N, 7).
+    """
+    written = isic_csv(image_ids, probabilities, name=path.name)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_atomically(path, lambda part: part.write_bytes(written))
+    except OSError as problem:
+        raise EvaluationError(f"Cannot write {path}: {problem}.") from problem
+
+
+def isic_csv(image_ids: Sequence[str], probabilities: np.ndarray, *, name: str = "The table") -> bytes:
+    """Return answers as the ISIC 2018 challenge takes them: image,MEL,NV,BCC,AKIEC,BKL,DF,VASC.
+
+    Args:
+        image_ids: one a picture, in the order of the rows.
+        probabilities: columns in the order of CODES, shape (N, 7).
+        name: of the table, for messages.
+
+    Raises:
+        EvaluationError: repeated image ids.
         ValueError: probabilities that are not of shape (N, 7).
     """
     if np.shape(probabilities) != (len(image_ids), len(CODES)):
@@ -239,15 +255,11 @@ def write_isic_csv(path: Path, image_ids: Sequence[str], probabilities: np.ndarr
     table = pd.DataFrame({"image": list(image_ids)}, dtype=object)
     if (repeated := table["image"].duplicated()).any():
         raise EvaluationError(
-            f"{path.name} would hold image {table['image'].iloc[_first(repeated)]!r} more than once."
+            f"{name} would hold image {table['image'].iloc[_first(repeated)]!r} more than once."
         )
     for column in ISIC_2018_COLUMNS:
         table[column] = np.asarray(probabilities)[:, INDEX[CODE_OF_ISIC_COLUMN[column]]]
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _write_atomically(path, lambda part: table.to_csv(part, index=False, float_format="%.7g"))
-    except OSError as problem:
-        raise EvaluationError(f"Cannot write {path}: {problem}.") from problem
+    return to_csv(table, float_format="%.7g")
 
 
 def _check_probabilities(table: pd.DataFrame, source_name: str) -> None:

@@ -24,6 +24,8 @@ from core.models.catalog import folder_of
 from core.models.checkpoint import load_checkpoint, write_manifest
 from core.models.hub.publication import material_of
 from core.models.reference import parse_reference
+from core.predict.many import VIEWS
+from core.predict.scoring import NamedPicture, Way, isic_csv, score_pictures
 from core.settings import settings
 from tests.conftest import ROOT
 from tests.train.conftest import folders, trainer
@@ -31,7 +33,7 @@ from train import parts
 from train.__main__ import app
 from train.evaluate import evaluate_checkpoint
 from train.finish import DATA, LICENCE, origin_of, reference_of
-from train.predicting import VIEWS, predict_pictures
+from train.predicting import predict_pictures
 from train.score import pictures_in, score_folder
 
 
@@ -241,7 +243,8 @@ def test_evaluate_refuses_a_part_without_readable_pictures(tiny, checkpoint, tmp
 
 def test_score_writes_one_row_a_picture_and_says_by_exit_code_what_it_skipped(tiny, pictures, tmp_path):
     out = tmp_path / "answers" / "predictions.csv"
-    done = invoke("score", "--checkpoint", tiny.reference, "--images", str(pictures), "--out", str(out))
+    done = invoke("score", "--checkpoint", tiny.reference, "--images", str(pictures), "--out", str(out),
+                  "--answer-all")  # fmt: skip
     assert done.exit_code == 3
     assert "skipped P2.png: P2.png" in done.stderr
     assert "5 pictures answered, 0 of them with facts" in done.stdout
@@ -251,14 +254,17 @@ def test_score_writes_one_row_a_picture_and_says_by_exit_code_what_it_skipped(ti
     assert np.allclose(table[list(ISIC_2018_COLUMNS)].sum(axis=1), 1, atol=1e-5)
 
 
-def scored(checkpoint, pictures, out, **options):
-    done = score_folder(checkpoint, pictures, out, **options)
+TO_ALL = Way(gated=False)
+
+
+def scored(checkpoint, pictures, out, *, way=TO_ALL, **options):
+    done = score_folder(checkpoint, pictures, out, way=way, **options)
     table = pd.read_csv(out).set_index("image")
     return done, table.rename(columns=CODE_OF_ISIC_COLUMN)[list(CODES)].to_numpy()
 
 
 def test_score_answers_as_one_picture_is_answered(checkpoint, pictures, tmp_path):
-    _, answers = scored(checkpoint, pictures, tmp_path / "a.csv", views=1)
+    _, answers = scored(checkpoint, pictures, tmp_path / "a.csv")
     from core.data.facts import Facts
     from core.data.pictures import read_picture
     from core.predict.predictor import answer, look
@@ -266,6 +272,22 @@ def test_score_answers_as_one_picture_is_answered(checkpoint, pictures, tmp_path
     pixels = read_picture(pictures / "P3.png", name="P3.png").pixels
     prediction = answer(checkpoint, look(checkpoint, pixels), Facts())
     assert np.allclose(answers[2], prediction.probabilities, atol=1e-4)
+
+
+def test_score_writes_the_very_csv_that_the_predict_page_offers(checkpoint, pictures, tmp_path):
+    from dataclasses import replace
+
+    from core.data.facts import Facts
+
+    # The tiny checkpoint knows next to nothing; without its limits only blank pictures are refused.
+    open_to_all = replace(checkpoint, statistics=None, manifest=replace(checkpoint.manifest, limits=None))
+    Image.new("RGB", (80, 60), (99, 99, 99)).save(pictures / "blank.png")
+    done = score_folder(open_to_all, pictures, tmp_path / "a.csv")
+    brought = [NamedPicture(path.name, path.read_bytes()) for path in pictures_in(pictures)]
+    on_the_page = score_pictures(open_to_all, brought, [Facts()] * len(brought), threshold=0.5)
+    assert (tmp_path / "a.csv").read_bytes() == isic_csv(on_the_page)
+    assert set(done.unanswered) == {"P2.png", "blank.png"}
+    assert done.answered == 5
 
 
 def test_score_takes_facts_from_a_table(checkpoint, pictures, tmp_path):
@@ -289,7 +311,7 @@ def test_the_balanced_prior_changes_answers_that_still_sum_to_one(checkpoint, pi
         ),
     )
     _, plain = scored(skewed, pictures, tmp_path / "a.csv")
-    _, balanced = scored(skewed, pictures, tmp_path / "b.csv", prior="balanced")
+    _, balanced = scored(skewed, pictures, tmp_path / "b.csv", way=Way(prior="balanced", gated=False))
     assert np.allclose(balanced.sum(axis=1), 1, atol=1e-5)
     nevus, fibroma = CODES.index("nv"), CODES.index("df")
     assert (balanced[:, nevus] < plain[:, nevus]).all()

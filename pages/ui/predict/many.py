@@ -68,7 +68,9 @@ def _scores(
         digest.update(one.name.encode() + hashlib.sha256(one.data).digest())
 
     def work(report: Report) -> pd.DataFrame:
-        return score_pictures(checkpoint, pictures, facts, threshold=threshold, report=report)
+        return score_pictures(
+            checkpoint, pictures, [facts] * len(pictures), threshold=threshold, report=report
+        )
 
     return jobs.draw(
         f"scores:{digest.hexdigest()[:24]}",

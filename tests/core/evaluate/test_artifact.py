@@ -180,7 +180,7 @@ def test_every_column_of_an_evaluation_is_required(column, tmp_path):
 def test_the_challenge_file_has_the_challenges_columns_in_its_order(tmp_path):
     probabilities = np.array([[0.01, 0.02, 0.03, 0.04, 0.5, 0.3, 0.1], np.full(7, 1 / 7)])
     write_isic_csv(tmp_path / "out" / "predictions.csv", ["ISIC_1", "ISIC_2"], probabilities)
-    lines = (tmp_path / "out" / "predictions.csv").read_text().splitlines()
+    lines = (tmp_path / "out" / "predictions.csv").read_text(encoding="utf-8-sig").splitlines()
     assert lines[0] == "image,MEL,NV,BCC,AKIEC,BKL,DF,VASC"
     assert lines[1] == "ISIC_1,0.5,0.3,0.02,0.01,0.03,0.04,0.1"
     assert sum(map(float, lines[2].split(",")[1:])) == pytest.approx(1, abs=1e-6)

@@ -15,7 +15,7 @@ from core.labels import CODES
 from core.models.checkpoint import load_checkpoint
 from core.predict import scoring
 from core.predict.predictor import DEFAULT_OPERATING_POINT, answer, look
-from core.predict.scoring import NamedPicture, isic_csv, score_pictures, unpack
+from core.predict.scoring import NamedPicture, PictureFile, Way, isic_csv, score_pictures, unpack
 from tests.core.models.making import lesion, lively_network, write_checkpoint
 
 PATIENT = Facts(40, "female", "face")
@@ -47,7 +47,9 @@ def threshold_of(checkpoint):
 
 
 def scored(checkpoint, pictures, report=lambda *_, **__: None):
-    return score_pictures(checkpoint, pictures, PATIENT, threshold=threshold_of(checkpoint), report=report)
+    return score_pictures(
+        checkpoint, pictures, [PATIENT] * len(pictures), threshold=threshold_of(checkpoint), report=report
+    )
 
 
 def test_every_row_is_what_the_page_answers_for_that_picture(checkpoint):
@@ -119,6 +121,40 @@ def test_it_stops_between_batches_when_it_is_told(checkpoint):
 
     with pytest.raises(Cancelled):
         scored(checkpoint, [NamedPicture(f"{n}.png", png(lesion(n))) for n in range(9)], report=stop)
+
+
+def test_every_picture_moves_the_progress_also_one_that_cannot_be_read(checkpoint):
+    seen = []
+    pictures = [NamedPicture("broken.png", b"no")] + [
+        NamedPicture(f"{n}.png", png(lesion(n))) for n in range(5)
+    ]
+    scored(checkpoint, pictures, report=lambda done, total, **_: seen.append((done, total)))
+    assert seen == [(0, 6), (1, 6), (5, 6), (6, 6)]
+
+
+def test_names_that_come_again_are_numbered_so_that_rows_can_be_told_apart():
+    files = [NamedPicture(f"{name}", b"1") for name in ("a.png", "b.png", "a.png", "a.jpg", "a (2).png")]
+    assert [one.name for one in unpack(files, max_bytes=9)] == [
+        "a.png",
+        "b.png",
+        "a (2).png",
+        "a (3).jpg",
+        "a (2) (2).png",
+    ]
+
+
+def test_a_picture_file_is_answered_as_the_same_bytes_are(checkpoint, tmp_path):
+    (tmp_path / "one.png").write_bytes(png(lesion()))
+    brought = scored(checkpoint, [NamedPicture("one.png", png(lesion()))])
+    lying = scored(checkpoint, [PictureFile(tmp_path / "one.png")])
+    assert isic_csv(brought) == isic_csv(lying)
+
+
+@pytest.mark.parametrize("gated", [True, False])
+def test_only_a_challenge_gets_answers_to_what_is_not_known(checkpoint, gated):
+    flat = NamedPicture("flat.png", png(np.full((60, 80, 3), 99, np.uint8)))
+    table = score_pictures(checkpoint, [flat], [PATIENT], way=Way(gated=gated))
+    assert table["malignancy"].isna().tolist() == [gated]
 
 
 def test_many_small_zips_together_are_as_limited_as_one(monkeypatch):
