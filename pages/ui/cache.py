@@ -20,7 +20,7 @@ from core.data.synthetic import draw_lesion
 from core.errors import EvaluationError
 from core.evaluate.artifact import METRICS_FILE, Evaluation
 from core.evaluate.gathering import evaluation_folders, read_evaluation
-from core.heap import share_heaps
+from core.heap import leave_out_of_collection, share_heaps
 from core.models.catalog import MANIFEST_FILE
 from core.settings import settings
 
@@ -114,6 +114,7 @@ def _checkpoint(folder: Path, reference: str, written: int) -> "Checkpoint":  # 
     from core.models.checkpoint import load_checkpoint
 
     share_heaps()
+    leave_out_of_collection()
     return load_checkpoint(folder, reference=reference)
 
 
