@@ -15,7 +15,8 @@
     ├── WeightsError           ImageNet weights were asked for and could not be had
     ├── RecipeError            a training recipe or an override of it is wrong
     ├── RunError               a run folder is missing, busy or not resumable
-    └── EvaluationError        an evaluation artifact cannot be read or compared
+    ├── EvaluationError        an evaluation artifact cannot be read or compared
+    └── LayerError             a network has no such layer, or no map can be made there
 
 Each message names the thing and the cure; a page shows it as it stands.
 """
@@ -83,3 +84,7 @@ class RunError(LesionLensError):
 
 class EvaluationError(LesionLensError):
     """An evaluation artifact cannot be read, or two of them cannot be compared."""
+
+
+class LayerError(LesionLensError):
+    """A map was asked for at a layer that a network does not have, or that gives none."""

@@ -1,6 +1,7 @@
 """How memory is kept. Defaults suit neither a trainer nor a server of many short threads.
 
-glibc gives and takes blocks, Python's collector looks for rings of objects that nobody needs any more. Other systems have other allocators: there what is asked of glibc does nothing and returns False.
+glibc gives and takes blocks; Python's collector looks for rings of objects that nobody needs any more. Other
+systems have other allocators: there what is asked of glibc does nothing and returns False.
 """
 
 import ctypes

@@ -71,7 +71,7 @@ READERS: Final = {
         Reader(
             name="patient",
             about="Plain words first.",
-            answer=("risk", "probabilities"),
+            answer=("risk", "next", "probabilities"),
             reasons=("evidence", "sum"),
             probabilities_title="What it could be",
             evidence_title="Where the model looked",
@@ -85,7 +85,7 @@ READERS: Final = {
         Reader(
             name="clinician",
             about="Risk and differential first, in medical terms.",
-            answer=("risk", "probabilities"),
+            answer=("risk", "probabilities", "next"),
             reasons=("evidence", "sum"),
             probabilities_title="Differential",
             evidence_title="Evidence map",
@@ -102,7 +102,7 @@ READERS: Final = {
         Reader(
             name="ML",
             about="Logits and evidence first, in the model's terms.",
-            answer=("probabilities", "risk"),
+            answer=("probabilities", "risk", "next"),
             reasons=("sum", "evidence"),
             probabilities_title="Probabilities",
             evidence_title="Signed evidence",
@@ -251,6 +251,41 @@ def _with_interval(one: Interval) -> str:
     known = math.isfinite(one.low) and math.isfinite(one.high)
     interval = f"95{NBSP}%: {_rate(one.low)} to {_rate(one.high)}, " if known else ""
     return f"{_rate(one.value)} ({interval}n = {one.n:,})"
+
+
+SEE_SOMEBODY_SOON: Final = (
+    "Go within days, whatever the model says, if a spot bleeds without a knock, has grown within weeks, or "
+    "is a sore that does not heal."
+)
+WATCH: Final = (
+    "Have a spot looked at when it is new, changes in size, shape or colour, itches, crusts or bleeds, or "
+    "looks unlike your others."
+)
+GOOD_PICTURE: Final = (
+    "Put the dermatoscope flat on the skin, with its own light on and no shadow.",
+    "Have the whole spot in the middle, with some normal skin around it.",
+    "Comb hair aside, wipe off ink and cream, and leave the ruler out.",
+    "Let the camera focus, hold still, and bring the original file, not a screenshot.",
+)
+"""How to take a picture that this model can judge."""
+
+
+def next_steps(top_code: str, above: bool | None) -> tuple[str, ...]:
+    """Say what a person should do after an answer; the same for every reader, and never "nothing".
+
+    above: whether malignancy is at or above the threshold; None without one. A malignant top counts as above.
+    """
+    if above or BY_CODE[top_code].malignant:
+        return (
+            "Make an appointment with a dermatologist, and show them the spot itself.",
+            SEE_SOMEBODY_SOON,
+            "Most spots that a model points out turn out harmless. It takes an examination to know.",
+        )
+    return (
+        "The model missing something is possible: it missed some cancers in every test.",
+        WATCH,
+        SEE_SOMEBODY_SOON,
+    )
 
 
 def conflict(top_code: str, above: bool | None) -> str | None:

@@ -87,6 +87,10 @@ class AdditiveNetwork(nn.Module):
         """Return logits (N, 7) for pooled features (N, K), as `look` gives them."""
         return HEADS[self.spec.evidence](self.backbone, features)
 
+    def count_parameters(self) -> int:
+        """Return how many weights the backbone and the fact tables have."""
+        return sum(one.numel() for one in self.parameters())
+
     def start_head(self, prior: np.ndarray) -> None:
         """Begin with a head that answers the prior: small weights, bias log(prior).
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Final, Literal
 
 from core.errors import UnknownReference
@@ -50,6 +51,12 @@ class Reference:
     def __str__(self) -> str:
         suffix = "" if self.revision is None else f"@{self.revision}"
         return f"{self.kind}:{self.name}{suffix}"
+
+
+def shown(reference: str) -> str:
+    """Return a reference as visitors see it: where a folder lies is the server's own business."""
+    kind, _, name = reference.partition(":")
+    return f"local:{PurePath(name).name}" if kind == "local" else reference
 
 
 def parse_reference(text: str) -> Reference:

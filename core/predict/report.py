@@ -13,6 +13,7 @@ from PIL import Image
 
 from core import words
 from core.labels import CODES
+from core.models.reference import shown
 from core.predict.predictor import Prediction
 from core.words import Reader
 
@@ -86,7 +87,7 @@ def write_paper(
     spelled = ", ".join(f"{name} {'unknown' if value is None else value}" for name, value in known.items())
     lines += [
         f"Facts: {spelled.replace('.0', '')}.",
-        f"Checkpoint: {prediction.checkpoint}, {model}, trained on {data}.",
+        f"Checkpoint: {shown(prediction.checkpoint)}, {model}, trained on {data}.",
         "It knows seven diagnoses and answers every other disease with one of these, or refuses it.",
         *lacks,
         words.ATTRIBUTION,

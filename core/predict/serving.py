@@ -18,6 +18,7 @@ from core.data.pictures import read_picture
 from core.errors import LesionLensError
 from core.labels import CODES
 from core.models.checkpoint import Checkpoint
+from core.models.reference import shown
 from core.predict.predictor import Prediction, answer, look
 from core.words import DISCLAIMER
 
@@ -28,7 +29,7 @@ def as_json(prediction: Prediction) -> dict[str, object]:
     """Return an answer as plain values; without an answer there are reasons and no numbers."""
     known = prediction.unknown.known
     found: dict[str, object] = {
-        "checkpoint": prediction.checkpoint,
+        "checkpoint": shown(prediction.checkpoint),
         "known": known,
         "reasons": list(prediction.unknown.reasons),
         "disclaimer": DISCLAIMER,

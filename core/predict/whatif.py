@@ -24,6 +24,10 @@ BRIGHTER: Final = tuple(
 """The same picture from dark to bright."""
 
 
+TYPICAL_AGE: Final = 50
+"""Years: the median of HAM10000's pictures, from where an unknown age is varied."""
+
+
 @dataclass(frozen=True)
 class Curve:
     """The answer for each value of one fact, everything else as it is.
@@ -66,7 +70,7 @@ class Strip:
 class Flip:
     """The smallest change found that turns the decision.
 
-    change: in words, such as "age 45 instead of 60". malignancy: after it.
+    change: in words, such as "age 45 instead of 60" or "age 45, were it known". malignancy: after it.
     """
 
     change: str
@@ -127,15 +131,15 @@ def vary(
 def nearest_fact_flip(checkpoint: Checkpoint, looked: Look, before: Prediction) -> tuple[Flip, ...]:
     """Return, for each fact alone, its nearest value that turns the decision; empty where none does.
 
-    For age that is the smallest difference in years (or the youngest age where it is unknown), for sex and
-    site the value that goes furthest. Without a threshold there is no decision to turn.
+    For age that is the smallest difference in years (from TYPICAL_AGE where it is unknown), for sex and site
+    the value that goes furthest. Without a threshold there is no decision to turn.
     """
     if before.threshold is None:
         return ()
     facts = before.facts
     ages = sorted(
         (float(age) for age in range(91)),
-        key=lambda age: abs(age - (facts.age_years if facts.age_years is not None else 0)),
+        key=lambda age: abs(age - (facts.age_years if facts.age_years is not None else TYPICAL_AGE)),
     )
     tried = {
         "age": [(f"{age:.0f}", replace(facts, age_years=age)) for age in ages],
@@ -151,8 +155,9 @@ def nearest_fact_flip(checkpoint: Checkpoint, looked: Look, before: Prediction) 
             continue
         far = np.where(turned, np.abs(scores - before.malignancy), -1)
         place = int(np.argmax(turned)) if fact == "age" else int(np.argmax(far))
-        instead = "unknown" if was[fact] is None else f"{was[fact]:g}" if fact == "age" else str(was[fact])
-        flips.append(Flip(f"{fact} {options[place][0]} instead of {instead}", float(scores[place])))
+        known = f"{was[fact]:g}" if fact == "age" and was[fact] is not None else was[fact]
+        instead = ", were it known" if known is None else f" instead of {known}"
+        flips.append(Flip(f"{fact} {options[place][0]}{instead}", float(scores[place])))
     return tuple(flips)
 
 

@@ -23,7 +23,8 @@ def draw_refusal(prediction: "Prediction", reader: Reader) -> None:
     """Say that there is no answer, and why."""
     statement = words.refusal(prediction.unknown.reasons, reader)
     st.warning(f"**{statement.headline}**\n\n{notices.plain(statement.body)}", icon=":material/help:")
-    st.markdown(words.SEE_A_DOCTOR)
+    st.markdown(f"No answer says nothing about the spot. {words.SEE_A_DOCTOR}")
+    _draw_good_picture(reader)
 
 
 def draw_answer(prediction: "Prediction", reader: Reader) -> None:
@@ -96,6 +97,29 @@ def _draw_elsewhere(malignancy: float, trained: float, reader: Reader) -> None:
     share = trained if place.share is None else place.share
     there = moved(malignancy, share=trained, to=share)
     st.caption(words.elsewhere(there, place, share, reader))
+
+
+def _draw_next(prediction: "Prediction", reader: Reader) -> None:
+    steps = words.next_steps(prediction.top_code, prediction.above_threshold)
+    told = "\n".join(f"- {step}" for step in steps)
+    if reader.name == "patient":
+        st.header("What to do next", anchor=False)
+        st.markdown(told)
+        _draw_good_picture(reader)
+        return
+    with st.expander("What the patient is told to do", icon=":material/directions:"):
+        st.markdown(told)
+        _list_good_picture()
+
+
+def _draw_good_picture(reader: Reader) -> None:
+    title = "How to take a good picture" if reader.name == "patient" else "What the model needs to see"
+    with st.expander(title, icon=":material/photo_camera:"):
+        _list_good_picture()
+
+
+def _list_good_picture() -> None:
+    st.markdown("\n".join(f"- {tip}" for tip in words.GOOD_PICTURE))
 
 
 def _draw_probabilities(prediction: "Prediction", reader: Reader) -> None:
@@ -221,6 +245,7 @@ def _draw_sums(prediction: "Prediction") -> None:
 
 SECTIONS: Final[dict[str, Callable[["Prediction", Reader], None]]] = {
     "risk": _draw_risk,
+    "next": _draw_next,
     "probabilities": _draw_probabilities,
 }
 REASONS: Final[dict[str, Callable[["Prediction", str, Reader], None]]] = {

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import streamlit as st
 
+from core.models.reference import shown
 from core.words import ATTRIBUTION, Reader
 from pages.ui import notices
 from pages.ui.metrics import metrics_table
@@ -26,6 +27,8 @@ def draw(checkpoint: "Checkpoint", prediction: "Prediction", reader: Reader) -> 
         expanded=at_once,
     ):
         _draw_checkpoint(checkpoint)
+    with st.expander("The network, layer by layer", icon=":material/layers:", expanded=at_once):
+        _draw_network(checkpoint, prediction)
     with st.expander("How long it took", icon=":material/timer:", expanded=at_once):
         _draw_timings(prediction)
 
@@ -49,7 +52,7 @@ def _draw_seen(prediction: "Prediction") -> None:
 
 
 def _draw_checkpoint(checkpoint: "Checkpoint") -> None:
-    reference, manifest, foreign = checkpoint.reference, checkpoint.manifest, bool(checkpoint.lacks)
+    reference, manifest, foreign = shown(checkpoint.reference), checkpoint.manifest, bool(checkpoint.lacks)
     st.markdown(notices.plain(manifest.about))
     st.table(
         {
@@ -72,6 +75,28 @@ def _draw_checkpoint(checkpoint: "Checkpoint") -> None:
     else:
         st.caption("This checkpoint carries no test numbers: nobody has measured it.")
     st.caption(ATTRIBUTION)
+
+
+def _draw_network(checkpoint: "Checkpoint", prediction: "Prediction") -> None:
+    from core.explain.cam import layers_of
+
+    evidence = prediction.evidence
+    rows, columns = evidence.maps.shape[1:]
+    height, width = prediction.seen.shape[:2]
+    st.table(
+        {
+            "Input": f"{width} × {height} pixels, RGB",
+            "Weights, fact tables included": f"{checkpoint.network.count_parameters():,}",
+            "Ends of its stages, the first first": ", ".join(
+                notices.plain(one.title) for one in reversed(layers_of(checkpoint, (height, width)))
+            ),
+            "Evidence maps": f"{columns} × {rows} places, "
+            + ("exact: they sum to the logits" if evidence.exact else "a linear account with a remainder"),
+            "Terms of a logit": ", ".join(evidence.terms(0)),
+        },
+        alt="What the network is made of",
+    )
+    st.caption("Other methods' maps can be made at any of these layers: look closer, above.")
 
 
 def _draw_timings(prediction: "Prediction") -> None:

@@ -9,6 +9,7 @@ import streamlit as st
 from core.errors import EvaluationError
 from core.evaluate.artifact import METRICS_FILE
 from core.evaluate.operating import TestedPoint, Wish, measure_point, parse_wish
+from core.models.reference import shown
 from pages.ui import cache, notices
 
 if TYPE_CHECKING:
@@ -62,7 +63,8 @@ def _folder(reference: str) -> Path:
         if evaluation.split == "test" and evaluation.views == 1 and evaluation.val is not None:
             return folder
     raise EvaluationError(
-        f"No evaluation of {reference} with one view and validation answers is here to choose a threshold by."
+        f"No evaluation of {shown(reference)} with one view and validation answers is here to choose a "
+        "threshold by."
     )
 
 

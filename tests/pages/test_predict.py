@@ -451,3 +451,72 @@ def test_a_checkpoint_that_is_written_anew_answers_anew(open_page, use, tmp_path
     second = table(open_page("Predict"), "probability")
     assert next(iter(first)) != next(iter(second))
     assert "melanoma" in next(iter(second)).lower()
+
+
+NUMBER = re.compile(r"[<>]?\s?\d+(?:\.\d+)?\s?%")
+
+
+def test_every_reader_gets_the_same_numbers_the_same_decision_and_the_same_steps(open_page, use, tmp_path):
+    use(write_checkpoint(tmp_path / "torn", bias=MOSTLY_NEVUS, threshold=0.2, held_out=held_out()))
+    apps = {name: open_page("Predict", reader=name, place="self-check") for name in READERS}
+    texts = {name: said(app).replace(words.NBSP, " ") for name, app in apps.items()}
+    for app in apps.values():
+        assert not app.exception
+    decided, tables = set(), set()
+    for name, app in apps.items():
+        boxes = [one for one in app.warning if "Malignancy probability" in one.value]
+        decided.add(tuple(tuple(NUMBER.findall(one.value.replace(words.NBSP, " "))) for one in boxes))
+        tables.add(tuple(table(app, "probability").values()))
+        for step in words.next_steps("nv", above=True):
+            assert step in texts[name]
+        for tip in words.GOOD_PICTURE:
+            assert tip in texts[name]
+    assert len(decided) == 1
+    assert len(decided.pop()) == 1
+    assert len(tables) == 1
+    elsewhere = {re.search(r"malignancy probability of \*\*(.*?)\*\*", text)[1] for text in texts.values()}
+    assert len(elsewhere) == 1
+
+
+@pytest.mark.parametrize("above", [True, False, None])
+@pytest.mark.parametrize("top", ["mel", "nv"])
+def test_what_to_do_never_ends_in_doing_nothing(top, above):
+    steps = words.next_steps(top, above)
+    assert any("appointment" in step or "looked at" in step for step in steps)
+    assert words.SEE_SOMEBODY_SOON in steps
+    assert ("appointment" in steps[0]) == (top == "mel" or above is True)
+    assert not re.search(r"\b(safe|harmless\.|no need|don't worry|all clear)\b", " ".join(steps).lower())
+
+
+def test_a_refused_picture_is_told_how_to_take_a_better_one(open_page, use, tmp_path):
+    use(write_checkpoint(tmp_path / "refusing", refuses_all=True))
+    text = said(open_page("Predict"))
+    assert "No answer says nothing about the spot" in text
+    assert words.GOOD_PICTURE[0] in text
+
+
+def test_the_engineer_sees_layers_logits_and_times(predict):
+    app = predict(reader="ML")
+    text = "\n".join(one.value.to_csv() for one in app.table)
+    assert "blocks.6" in text
+    assert "exact: they sum to the logits" in text
+    assert "ms" in text
+    assert [one for one in app.dataframe if "sum" in one.value.columns]
+
+
+def test_a_layer_can_be_chosen_and_one_that_is_none_is_refused(predict):
+    app = predict(closer="other methods")
+    app.selectbox(key="cam_layer").select("blocks.4").run()
+    assert not app.exception
+    assert "At blocks.4: 112 channels" in said(app)
+    app = predict(closer="other methods", cam_layer="blocks.99")
+    assert not app.exception
+    assert "has no layer 'blocks.99'; expected blocks.6" in said(app, "error")
+
+
+def test_where_a_local_checkpoint_lies_is_nobody_s_business(open_page, use, tmp_path):
+    use(write_checkpoint(tmp_path / "mine"))
+    app = open_page("Predict", reader="ML", point="sensitivity:0.9")
+    everything = said(app) + "".join(one.value.to_csv() for one in app.table)
+    assert "local:mine" in everything
+    assert str(tmp_path) not in everything

@@ -18,11 +18,13 @@ from pages.ui.inputs import Asked
 from pages.ui.predict.whatif import Question
 
 if TYPE_CHECKING:
+    from core.explain.cam import Layer
     from core.explain.trust import TrustCard
     from core.models.checkpoint import Checkpoint
     from core.predict.predictor import Look
 
 _OFF: Final = "nothing more"
+_EVIDENCE_LAYER: Final = "that of the evidence maps"
 _STATES: Final = {"passed": ":material/check: passed", "failed": ":material/close: failed",
                   "not measured": ":material/remove: not measured"}  # fmt: skip
 _SHOWN_METHODS: Final = ("grad-cam", "hirescam", "layercam", "finer-cam")
@@ -68,49 +70,88 @@ def _draw_rather(question: Question, code: str) -> None:
 
 
 def _draw_methods(question: Question, code: str) -> None:
-    from core.explain.cam import METHODS, expected_s, methods_for
+    from core.explain.cam import METHODS, methods_for
 
     st.caption(
-        "Maps by other people's methods, of the same class at the same place of the network: that of the "
-        "evidence maps, since elsewhere they fit no longer. Each is cut at zero and stretched to its own "
-        "strongest place, so they cannot be compared in strength."
+        "Maps by other people's methods, of the same class, by default at the same place of the network as "
+        "the evidence maps. Each is cut at zero and stretched to its own strongest place, so they cannot be "
+        "compared in strength."
     )
     fitting = methods_for(question.checkpoint)
     quick = [name for name, method in fitting.items() if not method.slow]
-    chosen = st.multiselect(
-        "Methods",
-        quick,
-        default=[name for name in _SHOWN_METHODS if name in quick],
-        format_func=lambda name: METHODS[name].title,
-        key="cam_methods",
-    )
+    asking, placing = st.columns([3, 2], gap="medium")
+    with asking:
+        chosen = st.multiselect(
+            "Methods",
+            quick,
+            default=[name for name in _SHOWN_METHODS if name in quick],
+            format_func=lambda name: METHODS[name].title,
+            key="cam_methods",
+        )
+    with placing:
+        layer = _ask_layer(question)
+    if layer is not None:
+        st.caption(f"At {notices.plain(layer.title)}.")
     slow = [name for name, method in fitting.items() if method.slow]
-    for name in slow:
-        seconds = expected_s(question.checkpoint, name, look_ms=question.looked.elapsed_ms)
-        key = f"{name}|{question.asked.digest}|{code}"
-        if st.button(
-            f"{METHODS[name].title}, about {max(1, round(seconds))} s",
-            key=f"run_{name}",
-            icon=":material/hourglass_top:",
-            help="It needs one pass through the network for each of its channels.",
-        ):
-            st.session_state["slow_cam"] = key
-        if st.session_state.get("slow_cam") == key:
-            chosen = [*chosen, name]
+    chosen += [name for name in slow if _wants(question, code, name, layer)]
     with st.grid(4, min_column_width=170, gap="small"):
         for name in chosen:
-            found = _cam(
-                question.checkpoint.identity, question.asked.digest, code, name, question.checkpoint,
-                question.looked.seen,
-            )  # fmt: skip
-            empty = not found.any()
-            about = "nothing speaks for this diagnosis" if empty else METHODS[name].about
-            st.image(
-                charts.overlay(question.looked.seen, found, limit=1.0, opacity=0.7),
-                caption=f"**{METHODS[name].title}**: {about}",
-                width="stretch",
-                alt=f"{METHODS[name].title} of {BY_CODE[code].name}: {about}",
-            )
+            _draw_method(question, code, name, layer)
+
+
+def _ask_layer(question: Question) -> "Layer | None":
+    """Ask at which layer; None is that of the evidence maps, also, with the reason, where a name is none."""
+    from core.explain.cam import layer_of, layers_of
+
+    size_px = question.looked.seen.shape[0], question.looked.seen.shape[1]
+    name = st.selectbox(
+        "Layer",
+        [_EVIDENCE_LAYER, *(one.name for one in layers_of(question.checkpoint, size_px))],
+        accept_new_options=True,
+        key="cam_layer",
+        bind="query-params",
+        help="Deeper layers know more and place less well. Any module's name can be typed; it is tried out.",
+    )
+    if not name or name == _EVIDENCE_LAYER:
+        return None
+    try:
+        return layer_of(question.checkpoint, question.looked.seen, name)
+    except LesionLensError as problem:
+        notices.refuse(problem)
+        return None
+
+
+def _wants(question: Question, code: str, name: str, layer: "Layer | None") -> bool:
+    """Ask whether a slow method shall run, with its expected time."""
+    from core.explain.cam import METHODS, expected_s
+
+    channels = None if layer is None else layer.channels
+    seconds = expected_s(question.checkpoint, name, look_ms=question.looked.elapsed_ms, channels=channels)
+    key = f"{name}|{question.asked.digest}|{code}|{layer}"
+    if st.button(
+        f"{METHODS[name].title}, about {max(1, round(seconds))} s",
+        key=f"run_{name}",
+        icon=":material/hourglass_top:",
+        help="It needs one pass through the network for each of its channels.",
+    ):
+        st.session_state["slow_cam"] = key
+    return bool(st.session_state.get("slow_cam") == key)
+
+
+def _draw_method(question: Question, code: str, name: str, layer: "Layer | None") -> None:
+    from core.explain.cam import METHODS
+
+    found = _cam(
+        question.checkpoint.identity, question.asked.digest, code, name,
+        None if layer is None else layer.name, question.checkpoint, question.looked.seen,
+    )  # fmt: skip
+    about = METHODS[name].about if found.any() else "nothing speaks for this diagnosis"
+    st.image(
+        charts.overlay(question.looked.seen, found, limit=1.0, opacity=0.7),
+        caption=f"**{METHODS[name].title}**: {about}",
+        width="stretch",
+        alt=f"{METHODS[name].title} of {BY_CODE[code].name}: {about}",
+    )
 
 
 def _draw_trust(question: Question, code: str) -> None:
@@ -202,12 +243,13 @@ def _cam(
     digest: str,  # noqa: ARG001
     code: str,
     method: str,
+    layer: str | None,
     _checkpoint: "Checkpoint",
     _seen: np.ndarray,
 ) -> np.ndarray:
     from core.explain.cam import cam
 
-    return cam(_checkpoint, _seen, INDEX[code], method)
+    return cam(_checkpoint, _seen, INDEX[code], method, layer=layer)
 
 
 @st.cache_resource(

@@ -284,11 +284,20 @@ def _draw_flip(question: Question) -> None:
             },
             alt="The smallest changes that turn the decision",
         )
-        st.caption("Each row is one change alone, everything else as it is.")
+        st.caption(_say_unknown(before.facts.age_years))
     else:
         st.info("No other age, sex or site, and no brightness from × 0.45 to × 1.75, turns the decision.")
     if light is None and flips:
         st.caption("No brightness from × 0.45 to × 1.75 turns it.")
+
+
+def _say_unknown(age: float | None) -> str:
+    from core.predict.whatif import TYPICAL_AGE
+
+    alone = "Each row is one change alone, everything else as it is."
+    if age is not None:
+        return alone
+    return f"{alone} The age is unknown, so ages were tried from {TYPICAL_AGE} on, the middle of HAM10000's."
 
 
 VIEWS: Final[dict[str, Callable[[Question], None]]] = {

@@ -5,7 +5,8 @@ import pytest
 import torch
 from pytorch_grad_cam.utils.image import scale_cam_image
 
-from core.explain.cam import METHODS, cam, expected_s, methods_for
+from core.errors import LayerError
+from core.explain.cam import METHODS, cam, expected_s, layer_of, layers_of, methods_for
 from core.labels import CODES, INDEX
 from core.models.checkpoint import load_checkpoint
 from core.predict.predictor import look
@@ -143,3 +144,42 @@ def test_score_cam_works_and_leaves_the_network_alone(tmp_path):
     found = cam(small, seen, MELANOMA, "score-cam")
     assert found.shape == seen.shape[:2]
     assert state_of(small.network) == before
+
+
+def test_the_layers_on_offer_give_maps_and_leave_the_network_alone(checkpoint, looked):
+    before = state_of(checkpoint.network)
+    deepest, *_, first = layers_of(checkpoint, looked.seen.shape[:2])
+    for layer in (deepest, first):
+        assert layer_of(checkpoint, looked.seen, layer.name) == layer
+        found = cam(checkpoint, looked.seen, MELANOMA, "layercam", layer=layer.name)
+        assert found.shape == looked.seen.shape[:2]
+        assert found.any()
+    assert state_of(checkpoint.network) == before
+    np.testing.assert_array_equal(look(checkpoint, lesion()).maps, looked.maps)
+
+
+def test_the_last_stage_is_the_place_of_the_evidence_maps(checkpoint, looked):
+    if checkpoint.network.spec.evidence != "linear":
+        return  # Elsewhere a layer follows the last stage, or the tokens are cut before the last block.
+    last = layers_of(checkpoint, looked.seen.shape[:2])[0].name
+    for method in ("grad-cam", "hirescam"):
+        np.testing.assert_allclose(
+            cam(
+                checkpoint,
+                looked.seen,
+                MELANOMA,
+                method,
+                layer=layers_of(checkpoint, looked.seen.shape[:2])[0].name,
+            ),
+            cam(checkpoint, looked.seen, MELANOMA, method),
+            atol=1e-4,
+        )
+
+
+@pytest.mark.parametrize("name", ["", "nowhere", "layer4.", "../x", "head", "global_pool"])
+def test_what_is_no_layer_is_refused_with_those_that_are(name, checkpoint, looked):
+    before = state_of(checkpoint.network)
+    with pytest.raises(LayerError, match=r"expected .*" + layers_of(checkpoint, (96, 96))[0].name):
+        cam(checkpoint, looked.seen, MELANOMA, "grad-cam", layer=name)
+    assert state_of(checkpoint.network) == before
+    assert not checkpoint.lock.locked()

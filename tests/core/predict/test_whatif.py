@@ -12,6 +12,7 @@ from core.models.checkpoint import load_checkpoint
 from core.predict.predictor import answer, look, look_at_all
 from core.predict.whatif import (
     BRIGHTER,
+    TYPICAL_AGE,
     answer_facts,
     curve,
     look_at_variants,
@@ -100,3 +101,15 @@ def test_a_brightness_flip_is_found_where_there_is_one(checkpoint, looked):
     never = with_threshold(checkpoint, 2.0)
     assert nearest_brightness_flip(never, looks, answer(never, looked, PATIENT)) is None
     assert nearest_fact_flip(never, looked, answer(never, looked, PATIENT)) == ()
+
+
+def test_an_unknown_age_is_varied_from_the_typical_one_and_said_so(checkpoint, looked):
+    unknown = answer(checkpoint, looked, Facts())
+    ages = answer_facts(checkpoint, looked, [Facts(age_years=float(age)) for age in range(91)])
+    scores = ages[:, MALIGNANT].sum(axis=1)
+    between = (unknown.malignancy + scores[np.argmax(np.abs(scores - unknown.malignancy))]) / 2
+    turning = with_threshold(checkpoint, float(between))
+    before = answer(turning, looked, Facts())
+    flip = next(one for one in nearest_fact_flip(turning, looked, before) if one.change.startswith("age "))
+    turned = np.flatnonzero((scores >= between) != before.above_threshold)
+    assert flip.change == f"age {min(turned, key=lambda age: abs(age - TYPICAL_AGE))}, were it known"
