@@ -4,7 +4,7 @@ A picture's measures (`core.data.quality`) are held against those of HAM10000's 
 come with the code. What is odd among them is said; that nothing is odd means only that.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from core.data.marks import LEAST_INK, LEAST_TICKS, find_marks
 from core.data.preprocessing import cover
 from core.data.quality import MEASURES, Measures, measure
 
@@ -76,7 +77,25 @@ def assess(pixels: np.ndarray, *, input_px: int) -> tuple[Concern, ...]:
     for name in MEASURED:
         if found := _concern(name, float(getattr(measures, name))):
             concerns.append(found)
-    return tuple(concerns)
+    return (*concerns, *_marked(pixels))
+
+
+def _marked(pixels: np.ndarray) -> Iterator[Concern]:
+    marks = find_marks(pixels)
+    if marks.ticks >= LEAST_TICKS:
+        yield Concern(
+            "ruler",
+            "marked by a ruler or a scale",
+            "Take one without it: rulers lie beside suspicious lesions, and a model can learn that.",
+            f"{marks.ticks} short lines in a row, evenly apart",
+        )
+    if marks.ink >= LEAST_INK:
+        yield Concern(
+            "ink",
+            "marked with blue or violet ink, or very blue in parts",
+            "Wipe off what was drawn: ink is drawn around suspicious lesions, and a model can learn that.",
+            f"{marks.ink:.1%} of it is far bluer than the rest".replace("%", " %"),
+        )
 
 
 def percentile(name: str, value: float) -> float:

@@ -9,7 +9,7 @@ Three things are held against validation pictures, each with a limit that nearly
 - the picture's colours, whose mean and spread a Gaussian describes; and features and colours together, since
   a photo can be a little odd in both.
 
-And a picture of one colour has nothing to see in it.
+And a picture of one colour has nothing to see in it, nor has one of print (`core.data.marks`).
 """
 
 from dataclasses import dataclass, replace
@@ -17,6 +17,7 @@ from typing import Final
 
 import numpy as np
 
+from core.data.marks import LEAST_GLYPHS, count_glyphs
 from core.data.quality import to_lab
 from core.errors import EvaluationError
 
@@ -205,6 +206,10 @@ def judge(
     # Every fourth pixel each way tells as much, in a sixteenth of the time.
     if float(seen[::4, ::4].std(axis=(0, 1)).max()) < LEAST_SPREAD:
         reasons.append("The picture is blank: it has one colour nearly everywhere.")
+    if (glyphs := count_glyphs(seen)) >= LEAST_GLYPHS:
+        reasons.append(
+            f"The picture looks like print: {glyphs} letter-sized marks on an even ground without colour."
+        )
     # Features that are not finite have no distance, which is no reason to trust them.
     if statistics is not None and not distance <= 1:
         reasons.append(

@@ -164,13 +164,7 @@ def test_the_last_stage_is_the_place_of_the_evidence_maps(checkpoint, looked):
     last = layers_of(checkpoint, looked.seen.shape[:2])[0].name
     for method in ("grad-cam", "hirescam"):
         np.testing.assert_allclose(
-            cam(
-                checkpoint,
-                looked.seen,
-                MELANOMA,
-                method,
-                layer=layers_of(checkpoint, looked.seen.shape[:2])[0].name,
-            ),
+            cam(checkpoint, looked.seen, MELANOMA, method, layer=last),
             cam(checkpoint, looked.seen, MELANOMA, method),
             atol=1e-4,
         )
