@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from core import jobs, words
@@ -520,3 +522,21 @@ def test_where_a_local_checkpoint_lies_is_nobody_s_business(open_page, use, tmp_
     everything = said(app) + "".join(one.value.to_csv() for one in app.table)
     assert "local:mine" in everything
     assert str(tmp_path) not in everything
+
+
+FUZZED = {name: picture_bytes(name) for name in ("JPEG", "PNG", "TIFF", "WEBP", "GIF")}
+
+
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(data=st.data())
+def test_a_damaged_header_never_breaks_the_page(predict, data):
+    kind = data.draw(st.sampled_from(sorted(FUZZED)))
+    content = bytearray(FUZZED[kind])
+    for place in data.draw(st.lists(st.integers(0, 60), min_size=1, max_size=4)):
+        content[place] = data.draw(st.integers(0, 255))
+    app = predict(picture="upload")
+    app.file_uploader(key="upload").set_value(("fuzzed.png", bytes(content), "image/png")).run()
+    assert not app.exception
+    refused = [one for one in app.error if "fuzzed" in one.value]
+    judged = [one for one in app.table if "probability" in one.value]
+    assert refused or judged or "cannot judge this picture" in said(app, "warning")
