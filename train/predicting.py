@@ -60,14 +60,14 @@ def share_of(items: Sequence[T]) -> list[int]:
     return list(range(len(items)))[state.process_index :: state.num_processes]
 
 
-def reporting(progress: Callable[[int, int], None] | None, total: int) -> Report:
+def reporting(progress: Callable[[int, int], None] | None, count: int) -> Report:
     """Return a report to a progress of all processes' pictures."""
     others = processes().num_processes
 
-    def report(done: float, _total: float | None = None, *, unit: str = "", note: str = "") -> None:
-        del unit, note
+    def report(done: float, total: float | None = None, *, unit: str = "", note: str = "") -> None:
+        del total, unit, note
         if progress is not None and done:
-            progress(min(int(done) * others, total), total)
+            progress(min(int(done) * others, count), count)
 
     return report
 

@@ -21,8 +21,8 @@ LEAST_TICKS: Final = 8
 of HAM10000, 0 of 1,003 test pictures, and 98 to 100 in 100 of those with a ruler drawn along an edge."""
 
 LEAST_INK: Final = 0.005
-"""Share of ink-coloured pixels from which on ink is said to be there: 7 of 1,006 validation pictures (at least
-four of them with a pen's marks), 1 of 1,003 test pictures, and all with ink drawn."""
+"""Share of ink-coloured pixels from which on ink is said to be there: 7 of 1,006 validation pictures (four
+or more of them with a pen's marks), 1 of 1,003 test pictures, and all with ink drawn."""
 
 LEAST_GLYPHS: Final = 100
 """Letter-sized marks on an even, colourless ground from which on a picture is called print: 0 of 1,006
