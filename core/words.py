@@ -416,6 +416,18 @@ def not_used(facts: Facts, *, uses_facts: bool) -> list[str]:
     return said
 
 
+def base_rates(frequencies: Sequence[float]) -> str:
+    """Say how common each diagnosis was where a checkpoint learned, in the order of CODES; empty: not known."""
+    if not frequencies:
+        return "How common each diagnosis was where the model learned is not known."
+    order = sorted(zip(CODES, frequencies, strict=True), key=lambda pair: -pair[1])
+    named = ", ".join(f"{BY_CODE[code].name} {percent(share)}" for code, share in order)
+    return (
+        f"Before it looks at anything, the model takes each diagnosis for as common as it was among the "
+        f"pictures it learned from: {named}. Where you are, it may be otherwise."
+    )
+
+
 def refusal(reasons: Sequence[str], reader: Reader) -> Statement:
     """Say that there is no answer, and why."""
     headline = {

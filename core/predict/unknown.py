@@ -217,8 +217,9 @@ def judge(
             f"{distance:.1f} times as far out as 99 in 100 of them."
         )
     if limits is not None and logits is not None:
-        reasons += _beyond(limits, seen, logits)
-        strange = float(limits.strangeness(np.array(distance), colours_of(seen)))
+        colours = colours_of(seen)
+        reasons += _beyond(limits, colours, logits)
+        strange = float(limits.strangeness(np.array(distance), colours))
         if not reasons and strange > limits.together:
             reasons.append(
                 "The picture is not like the dermoscopic pictures this model learned from: what the network "
@@ -227,7 +228,7 @@ def judge(
     return Verdict(tuple(reasons), distance)
 
 
-def _beyond(limits: InputLimits, seen: np.ndarray, logits: np.ndarray) -> list[str]:
+def _beyond(limits: InputLimits, colours: np.ndarray, logits: np.ndarray) -> list[str]:
     """Return what speaks against a picture's logits and colours; NaN is beyond any limit."""
     reasons = []
     if not float(energy_of(logits)) >= limits.energy:
@@ -235,7 +236,7 @@ def _beyond(limits: InputLimits, seen: np.ndarray, logits: np.ndarray) -> list[s
             "The model found hardly anything it knows in the picture: no lesion may be in it. 199 in 200 "
             "dermoscopic pictures gave it more to go by."
         )
-    far = float(limits.colour_distance(colours_of(seen)))
+    far = float(limits.colour_distance(colours))
     if not far <= 1:
         reasons.append(
             f"Its colours are not those of skin under a dermatoscope: they lie {far:.1f} times as far out as "

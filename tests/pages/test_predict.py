@@ -540,3 +540,11 @@ def test_a_damaged_header_never_breaks_the_page(predict, data):
     refused = [one for one in app.error if "fuzzed" in one.value]
     judged = [one for one in app.table if "probability" in one.value]
     assert refused or judged or "cannot judge this picture" in said(app, "warning")
+
+
+def test_what_was_not_used_and_the_base_rates_are_said_apart(predict):
+    text = said(predict(patient_age="50")).replace(words.NBSP, " ")
+    assert "Not given, so without any weight: sex, site." in text
+    assert "How common cancer is where you are" in text
+    assert "as common as it was among the pictures it learned from" in text
+    assert "Melanoma 14.3 %" in text

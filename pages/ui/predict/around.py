@@ -43,6 +43,7 @@ def draw_picture_notes(checkpoint: "Checkpoint", prediction: "Prediction", asked
     with st.expander("What was not used", icon=":material/visibility_off:"):
         for line in words.not_used(prediction.facts, uses_facts=checkpoint.manifest.uses_facts):
             st.markdown(f"- {line}")
+        st.caption(words.base_rates(checkpoint.manifest.class_frequencies))
 
 
 def draw_similar(checkpoint: "Checkpoint", asked: Asked, features: np.ndarray) -> None:
