@@ -417,7 +417,7 @@ def not_used(facts: Facts, *, uses_facts: bool) -> list[str]:
 
 
 def base_rates(frequencies: Sequence[float]) -> str:
-    """Say how common each diagnosis was where a checkpoint learned, in the order of CODES; empty: not known."""
+    """Say how common each diagnosis was where a checkpoint learned, in CODES order; empty: not known."""
     if not frequencies:
         return "How common each diagnosis was where the model learned is not known."
     order = sorted(zip(CODES, frequencies, strict=True), key=lambda pair: -pair[1])
