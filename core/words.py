@@ -254,8 +254,8 @@ def _with_interval(one: Interval) -> str:
 
 
 SEE_SOMEBODY_SOON: Final = (
-    "Go within days, whatever the model says, if a spot bleeds without a knock, has grown within weeks, or "
-    "is a sore that does not heal."
+    "See a doctor within days, whatever the model says, if a spot bleeds without a knock, has grown within "
+    "weeks, or is a sore that does not heal."
 )
 WATCH: Final = (
     "Have a spot looked at when it is new, changes in size, shape or colour, itches, crusts or bleeds, or "
@@ -282,7 +282,7 @@ def next_steps(top_code: str, above: bool | None) -> tuple[str, ...]:
             "Most spots that a model points out turn out harmless. It takes an examination to know.",
         )
     return (
-        "The model missing something is possible: it missed some cancers in every test.",
+        "The model can miss a cancer, as every model does.",
         WATCH,
         SEE_SOMEBODY_SOON,
     )

@@ -80,6 +80,8 @@ def write_paper(
             lines.append(words.operating_point(point, prediction.sensitivity, prediction.specificity, reader))
         if conflict := words.conflict(prediction.top_code, prediction.above_threshold):
             lines.insert(0, conflict)
+        if reader.name == "patient":
+            lines = [" ".join(words.next_steps(prediction.top_code, prediction.above_threshold)), *lines]
     else:
         said, rows, lines = words.refusal(prediction.unknown.reasons, reader), (), []
     facts = prediction.facts

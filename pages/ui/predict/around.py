@@ -36,9 +36,11 @@ _THUMBNAIL_PX: Final = 320
 
 def draw_picture_notes(checkpoint: "Checkpoint", prediction: "Prediction", asked: Asked) -> None:
     """Draw, below the picture: what is odd about it, whether it was seen before, what was not used."""
-    concerns = _concerns(asked.digest, checkpoint.manifest.preprocessing.size, asked.pixels)
-    for line in words.quality(concerns):
-        st.warning(line, icon=":material/blur_on:")
+    # What was refused has its own reasons: advice on the light of a page of print would be noise.
+    if prediction.unknown.known:
+        concerns = _concerns(asked.digest, checkpoint.manifest.preprocessing.size, asked.pixels)
+        for line in words.quality(concerns):
+            st.warning(line, icon=":material/blur_on:")
     _draw_sighting(checkpoint, asked)
     with st.expander("What was not used", icon=":material/visibility_off:"):
         for line in words.not_used(prediction.facts, uses_facts=checkpoint.manifest.uses_facts):

@@ -1,5 +1,7 @@
 """Rulers, ink and print are found where they were drawn, and not on drawn lesions."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -14,6 +16,7 @@ from core.labels import CODES
 SIZES = ((450, 600), (225, 300))
 
 
+@cache
 def lesions(size_px):
     return [draw_lesion(seed, kind=code, size_px=size_px) for seed, code in enumerate(CODES)]
 

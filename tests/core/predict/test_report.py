@@ -11,7 +11,7 @@ from core.data.facts import Facts
 from core.models.checkpoint import load_checkpoint
 from core.predict.predictor import answer, look
 from core.predict.report import to_html, to_pdf, write_paper
-from core.words import DISCLAIMER, NBSP, READERS, percent
+from core.words import DISCLAIMER, NBSP, READERS, SEE_SOMEBODY_SOON, percent
 from tests.core.models.making import lesion, lively_network, write_checkpoint
 
 MOMENT = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
@@ -42,6 +42,12 @@ def test_the_page_carries_answer_facts_limits_and_disclaimer(checkpoint, reader)
     assert "http-equiv" not in text
     assert "<script" not in text
     HTMLParser().feed(text)
+
+
+def test_a_patient_s_page_says_what_to_do_next(checkpoint):
+    _, paper = paper_of(checkpoint, lesion(), reader="patient")
+    assert SEE_SOMEBODY_SOON in to_html(paper)
+    assert SEE_SOMEBODY_SOON not in to_html(paper_of(checkpoint, lesion(), reader="ML")[1])
 
 
 def test_a_pdf_is_one_page_for_every_reader(checkpoint):
