@@ -15,6 +15,7 @@ from core.data.preprocessing import LUMA, cover
 from core.data.quality import to_lab
 
 SIDE_PX: Final = 225
+_LONGEST: Final = 4
 
 LEAST_TICKS: Final = 8
 """Ticks in one row, evenly apart, from which on a ruler is said to be there: 2 of 1,006 validation pictures
@@ -88,8 +89,9 @@ def count_glyphs(pixels: np.ndarray) -> int:
 
 def _at_size(pixels: np.ndarray) -> np.ndarray:
     height, width = pixels.shape[:2]
-    scale = SIDE_PX / min(height, width)
-    return cover(pixels, (round(height * scale), round(width * scale)))
+    # A thread of a picture must not be enlarged to metres of it.
+    scale = min(SIDE_PX / min(height, width), _LONGEST * SIDE_PX / max(height, width))
+    return cover(pixels, (max(1, round(height * scale)), max(1, round(width * scale))))
 
 
 def _ink(lab: np.ndarray) -> float:
