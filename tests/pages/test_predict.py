@@ -360,6 +360,8 @@ def test_changes_add_up_are_undone_and_stand_in_the_address(predict):
     app.button(key="change_pin").click().run()
     app.button(key="change_undo").click().run()
     assert len(table(app, "pinned")) == 8
+    linked = predict(what_if="another picture", changes="brightness:0.75", pinned="brightness:0.75~gray:1")
+    assert table(linked, "pinned") == table(app, "pinned")
     app.button(key="change_reset").click().run()
     assert "changes" not in app.query_params
     assert not app.exception
@@ -548,3 +550,12 @@ def test_what_was_not_used_and_the_base_rates_are_said_apart(predict):
     assert "How common cancer is where you are" in text
     assert "as common as it was among the pictures it learned from" in text
     assert "Melanoma 14.3 %" in text
+
+
+def test_a_link_carries_which_reasons_are_looked_at(predict):
+    app = predict(closer="why A rather than B", explained="Melanoma", rather_than="Dermatofibroma")
+    assert not app.exception
+    assert "blue for Dermatofibroma" in said(app)
+    app = predict(closer="other methods", cam_methods=["Grad-CAM++"])
+    assert not app.exception
+    assert app.multiselect(key="cam_methods").value == ["grad-cam++"]

@@ -43,7 +43,7 @@ def _draw_rather(question: Question, code: str) -> None:
     prediction = question.before
     order = [CODES[index] for index in np.argsort(-prediction.probabilities, kind="stable")]
     others = {BY_CODE[other].name: other for other in order if other != code}
-    name = st.selectbox("Rather than", list(others), key="rather_than", width=380)
+    name = st.selectbox("Rather than", list(others), key="rather_than", bind="query-params", width=380)
     first, second = INDEX[code], INDEX[others[name]]
     evidence = prediction.evidence
     difference = evidence.maps[first] - evidence.maps[second]
@@ -87,6 +87,7 @@ def _draw_methods(question: Question, code: str) -> None:
             default=[name for name in _SHOWN_METHODS if name in quick],
             format_func=lambda name: METHODS[name].title,
             key="cam_methods",
+            bind="query-params",
         )
     with placing:
         layer = _ask_layer(question)

@@ -1,7 +1,7 @@
 """What if: other facts, a changed picture, twelve variants, a hidden part, the nearest flip. Each is a view.
 
-Only the chosen view runs. Changes of the picture stand in the address, so a link shows them too; the picture
-itself does not.
+Only the chosen view runs. Changes of the picture, the pinned ones too, stand in the address, so a link shows
+them; the picture itself does not.
 """
 
 from collections.abc import Callable
@@ -160,7 +160,7 @@ def _draw_comparison(question: Question, applied: tuple[Applied, ...]) -> None:
         return
     _say_turn(question.before, after)
     answers = {"before": question.before, "after": after}
-    pinned = read_changes(str(st.session_state.get(_PINNED, "")))
+    pinned = read_changes(st.query_params.get(_PINNED, ""), most=_MOST)
     if pinned and pinned != applied:
         found = _answer_changed(question, pinned)
         if found.unknown.known:
@@ -333,4 +333,4 @@ def _add(one: Applied) -> None:
 
 
 def _pin(applied: tuple[Applied, ...]) -> None:
-    st.session_state[_PINNED] = write_changes(applied)
+    st.query_params[_PINNED] = write_changes(applied)
