@@ -412,16 +412,19 @@ def test_several_pictures_stand_side_by_side_and_become_a_table(predict):
         (f"{seed}.png", picture_bytes(pixels=draw_lesion(seed, kind="nv", size_px=(60, 80))), "image/png")
         for seed in (1, 2)
     ]
-    app.file_uploader(key="uploads").set_value([*files, ("broken.png", b"no", "image/png")]).run()
+    app.file_uploader(key="uploads").set_value([*files, ("=broken.png", b"no", "image/png")]).run()
     assert not app.exception
-    assert "broken.png" in said(app, "error")
+    assert "=broken.png" in said(app, "error")
     next(button for button in app.button if button.label.startswith("Answer 3")).click().run()
     job = next(name for name in jobs._JOBS if name.startswith("scores:"))
     assert jobs.find(job).wait(60) == "done"
     app.run()
     assert not app.exception
     assert "2 of 3 answered" in said(app)
-    assert len(app.dataframe[0].value) == 3
+    table = app.dataframe[0].value
+    assert len(table) == 3
+    assert table["image"].iloc[2] == "'=broken.png"
+    assert table["problem"].iloc[2].startswith("'=broken.png")
 
 
 def test_the_answer_waits_for_the_reader_s_own_where_that_is_wanted(predict):

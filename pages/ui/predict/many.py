@@ -12,6 +12,7 @@ from core.errors import LesionLensError
 from core.jobs import Report
 from core.labels import CODES, INDEX
 from core.settings import settings
+from core.spreadsheet import guard
 from core.words import Reader
 from pages.ui import cache, charts, checkpoints, inputs, jobs, notices, points
 from pages.ui.inputs import Asked
@@ -90,13 +91,16 @@ def _draw_table(scores: pd.DataFrame) -> None:
     said = f", {above} above the threshold" if judged else "; this checkpoint has no threshold"
     st.markdown(f"**{answered} of {len(scores)} answered{said}.**")
     share = st.column_config.NumberColumn(format="percent")
+    # Streamlit's own table has a download too, which guards nothing.
+    guarded = {name: scores[name].map(guard) for name in ("image", "problem")}
     st.dataframe(
-        scores,
+        scores.assign(**guarded),
         hide_index=True,
+        column_order=["image", "malignancy", "above_threshold", "diagnosis", "problem", *CODES],
         column_config={
             **dict.fromkeys((*CODES, "malignancy"), share),
             "above_threshold": st.column_config.CheckboxColumn("above threshold"),
-            "problem": st.column_config.TextColumn("why there is no answer", width="large"),
+            "problem": st.column_config.TextColumn("why there is no answer", width="medium"),
         },
         alt="The pictures and their answers",
     )
