@@ -4,7 +4,7 @@ import streamlit as st
 
 from core import words
 from pages.ui import answers, checkpoints, details, frame, inputs, points, tour
-from pages.ui.predict import around, commit, many, papers, reasons, whatif
+from pages.ui.predict import around, commit, lesion, many, papers, reasons, whatif
 
 reader = frame.page("Predict")
 
@@ -49,6 +49,8 @@ with answering:
 
 with asking:
     around.draw_picture_notes(checkpoint, prediction, asked)
+    if prediction.unknown.known:
+        lesion.warn(asked)
 
 if prediction.unknown.known:
     looked = checkpoints.look(checkpoint, asked)

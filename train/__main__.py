@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from core.errors import LesionLensError
-from train import hub, manage, prepare
+from train import explain_commands, hub, manage, prepare
 from train.display import TerminalDisplay
 from train.manage import DataOption, NewRunOption, Overrides, RecipeArgument, RunArgument, data_dir
 from train.recipe import available_recipes
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from core.data.splits import Split
     from core.evaluate.artifact import Evaluation
     from core.models.checkpoint import Checkpoint
     from core.runs.folder import RunFolder
@@ -32,6 +35,7 @@ app = typer.Typer(
 )
 
 app.add_typer(prepare.app, name="prepare")
+app.add_typer(explain_commands.masks, name="masks")
 manage.add_commands(app)
 
 # Imports of torch take seconds: each command imports what it runs, so --help answers at once.
@@ -138,13 +142,10 @@ def calibrate(checkpoint: CheckpointOption, data: DataOption = None) -> None:
     All are fitted on the val part of its own split and written into its lesionlens.json; weights and
     thresholds stay as they are.
     """
-    from core.data.readers import read_dataset
-    from core.data.splits import Split
     from train.finish import calibrate as calibrate_checkpoint
 
     loaded = _load(checkpoint)
-    metadata = read_dataset(data_dir(data))
-    split = Split.of(metadata, seed=int(loaded.manifest.recipe.get("seed", 0)))
+    metadata, split = _divided(data_dir(data), loaded)
     fitted = calibrate_checkpoint(loaded, metadata, split, progress=_display().counting)
     if _is_first() and fitted.held_out is not None:
         lesions = sum(fitted.held_out.sets.n_lesions)
@@ -164,16 +165,14 @@ def evaluate(
     workers: WorkersOption = 1,
 ) -> None:
     """Measure a checkpoint on its own split, with 95 % intervals over lesions."""
-    from core.data.readers import read_dataset
-    from core.data.splits import Split
     from train.evaluate import evaluate_checkpoint
 
     loaded = _load(checkpoint)
-    metadata = read_dataset(data_dir(data))
+    metadata, parts = _divided(data_dir(data), loaded)
     evaluation = evaluate_checkpoint(
         loaded,
         metadata,
-        Split.of(metadata, seed=int(loaded.manifest.recipe.get("seed", 0))),
+        parts,
         split.value,
         name=loaded.manifest.name,
         views=int(views.value),
@@ -323,6 +322,37 @@ def compare(
         typer.echo(f"Written to {out}")
 
 
+@app.command()
+def maps(
+    checkpoint: CheckpointOption,
+    out: Annotated[Path, typer.Option(help="The folder to write; a stopped run goes on there.")],
+    data: DataOption = None,
+    lesions: Annotated[int, typer.Option(min=10, help="Test lesions to measure on; the mix is kept.")] = 200,
+    name: Annotated[str, typer.Option(help="What the rows call the model. Default: the checkpoint's.")] = "",
+) -> None:
+    """Measure evidence maps on test pictures: against the lesion masks, a blob and random orders."""
+    from core.data.masks import find_masks
+    from train.maps import RESULT_FILE, measure_maps
+
+    loaded = _load(checkpoint)
+    folder = data_dir(data)
+    metadata, split = _divided(folder, loaded)
+    table = measure_maps(
+        loaded,
+        metadata,
+        split,
+        find_masks(folder, list(metadata["image_id"])),
+        out,
+        name=name or loaded.manifest.name,
+        lesions=lesions,
+        progress=_display().counting("maps"),
+    )
+    everything = table[table["group"] == "all"]
+    for measure, value, low, high, n in everything[["measure", "value", "low", "high", "n"]].to_numpy():
+        typer.echo(f"  {measure:18} {_shown(value)}  ({_shown(low)} to {_shown(high)}, n = {n})")
+    typer.echo(f"Written to {out / RESULT_FILE}")
+
+
 app.command()(hub.pull)
 app.command()(hub.publish)
 
@@ -353,6 +383,15 @@ def _load(reference: str) -> "Checkpoint":
 
     folder = folder_of(parse_reference(reference), progress=_display().counting("download"))
     return load_checkpoint(folder, reference=reference)
+
+
+def _divided(folder: Path, checkpoint: "Checkpoint") -> "tuple[pd.DataFrame, Split]":
+    """Return a dataset's metadata, and how it divides by the seed that the checkpoint was trained with."""
+    from core.data.readers import read_dataset
+    from core.data.splits import Split
+
+    metadata = read_dataset(folder)
+    return metadata, Split.of(metadata, seed=int(checkpoint.manifest.recipe.get("seed", 0)))
 
 
 def _is_first() -> bool:

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from core.data.pictures import read_picture
+from core.data.preprocessing import cover
 
 SUFFIX: Final = "_segmentation"
 _TYPES: Final = (".png", ".jpg", ".jpeg")
@@ -49,6 +50,22 @@ def read_mask(file: Path, shape: tuple[int, int]) -> np.ndarray:
         height, width = shape
         gray = np.asarray(Image.fromarray(gray).resize((width, height), Image.Resampling.BILINEAR))
     return gray >= _INSIDE
+
+
+def read_mask_as_seen(file: Path, shape: tuple[int, int]) -> np.ndarray:
+    """Return a mask as bool (h, w), cut and resized as `cover` does it to the picture.
+
+    Raises:
+        PictureError: the file cannot be read.
+    """
+    return as_seen(read_picture(file, name=file.name).pixels[..., 0] >= _INSIDE, shape)
+
+
+def as_seen(mask: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Return a mask, bool (H, W), cut and resized to bool (h, w) as `cover` does it to its picture."""
+    painted = np.repeat((mask * np.uint8(255))[..., None], 3, axis=-1)
+    fitted: np.ndarray = cover(painted, shape)[..., 0] >= _INSIDE
+    return fitted
 
 
 def outline(mask: np.ndarray, *, thickness_px: int = 1) -> np.ndarray:

@@ -68,3 +68,8 @@ def weights_folder(checkpoint: str) -> Path | None:
 def robustness_files(runs_dir: Path) -> list[Path]:
     """Return every table of `core.evaluate.robustness`: the bundled ones, and those in run folders."""
     return sorted(BUNDLED_FOLDER.glob("robustness/*.csv")) + sorted(runs_dir.glob(f"*/{ROBUSTNESS_FILE}"))
+
+
+def map_quality_files(runs_dir: Path) -> list[Path]:
+    """Return every table of `core.evaluate.map_quality`: the bundled ones, and those in run folders."""
+    return sorted(BUNDLED_FOLDER.glob("map_quality/*.csv")) + sorted(runs_dir.glob("*/map_quality.csv"))

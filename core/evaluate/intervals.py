@@ -3,7 +3,7 @@
 Photos of one lesion are right or wrong together; resampling them one by one would make intervals too narrow.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,6 +19,9 @@ PERCENTILES: Final = (2.5, 97.5)
 # An interval over the few resamples where a metric happens to exist would describe luck.
 _SMALLEST_DEFINED_SHARE: Final = 0.5
 _Z: Final = 1.959964
+
+Statistic = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""Of values (N,) under each row of weights (R, N): shape (R,)."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,46 @@ def percentiles(metric: Metric, value: float, draws: np.ndarray) -> tuple[float,
         defined = np.maximum(defined + value - defined.mean(), 0)
     low, high = np.percentile(defined, PERCENTILES).tolist()
     return low, high
+
+
+def interval_over_lesions(
+    values: np.ndarray,
+    lesion_ids: np.ndarray | pd.Series,
+    statistic: Statistic,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Interval:
+    """Return a statistic of one number a picture, with its interval over resampled lesions.
+
+    Args:
+        values: shape (N,); pictures whose value is NaN are left out and not counted.
+        lesion_ids: shape (N,); a picture whose lesion is unknown is a lesion of its own.
+        statistic: `weighted_mean` or `weighted_median`.
+        resamples: how many. seed: of the draws.
+    """
+    known = np.isfinite(values)
+    values, lesions = np.asarray(values, dtype=np.float64)[known], pd.Series(lesion_ids).to_numpy()[known]
+    if not len(values):
+        return Interval(float("nan"), float("nan"), float("nan"), 0, 0)
+    draws = statistic(values, lesion_weights(lesions, resamples=resamples, seed=seed))
+    low, high = np.percentile(draws, PERCENTILES).tolist()
+    value = float(statistic(values, np.ones((1, len(values))))[0])
+    return Interval(value, low, high, n=len(values), n_lesions=count_lesions(lesions))
+
+
+def weighted_mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the mean of values (N,) under each row of weights (R, N), shape (R,)."""
+    return weights @ values / weights.sum(axis=1)
+
+
+def weighted_median(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the lower median of values (N,) under each row of weights (R, N), shape (R,)."""
+    order = np.argsort(values, kind="stable")
+    summed = np.cumsum(weights[:, order], axis=1)
+    # The first value at which half the weight is reached.
+    place = (summed < summed[:, -1:] / 2).sum(axis=1)
+    return values[order][place]
 
 
 def count_lesions(lesion_ids: np.ndarray | pd.Series) -> int:

@@ -23,11 +23,17 @@ ORDERS: Final = 2
 SHIFTS: Final = ((0, 8), (0, -8), (8, 0), (-8, 0))
 RIM: Final = 0.1
 """The outer tenth of the picture on each side is its rim."""
+CORNER: Final = 0.2
+"""A corner is a fifth of each side: the four are 16 % of the picture."""
 
 _BLOB: Final = 0.25
 _LEAST_AGREEMENT: Final = 0.5
 _LEAST_STABILITY: Final = 0.7
 _MOST_TWIN: Final = 0.5
+
+RIM_SHARE: Final = 1 - (1 - 2 * RIM) ** 2
+CORNERS_SHARE: Final = (2 * CORNER) ** 2
+_NOTHING: Final = "There is no positive evidence."
 
 State = Literal["passed", "failed", "not measured"]
 
@@ -39,6 +45,22 @@ class Check:
     title: str
     finding: str
     state: State
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the lesion is, and who says so.
+
+    mask: bool, of the shape of what the network saw; None where nobody knows.
+    source: how a sentence goes on after "inside the lesion", for instance "as the dataset's own mask has it";
+        without a mask, the sentence that says why there is none.
+    """
+
+    mask: np.ndarray | None
+    source: str
+
+
+NOWHERE: Final = Place(None, "No mask of the lesion is known.")
 
 
 @dataclass(frozen=True)
@@ -55,34 +77,51 @@ class Curves:
     random_deletion: np.ndarray
     random_insertion: np.ndarray
 
+    def area(self, logits: np.ndarray) -> float:
+        """Return the area under one of the curves, (STEPS + 1,): its mean logit over all shares."""
+        return float(np.trapezoid(logits, self.shares))
+
     @property
     def deletion_gain(self) -> float:
         """How much lower the logit is on average than in a random order: above zero is better."""
-        return float((self.random_deletion - self.deletion).mean())
+        return self.area(self.random_deletion) - self.area(self.deletion)
 
     @property
     def insertion_gain(self) -> float:
         """How much higher the logit is on average than in a random order: above zero is better."""
-        return float((self.insertion - self.random_insertion).mean())
+        return self.area(self.insertion) - self.area(self.random_insertion)
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Where a map's positive evidence lies, each as a share of it beside that of a centred Gaussian blob.
+
+    inside, inside_blob: inside the lesion; NaN without a mask.
+    rim, rim_blob: in the rim. corners, corners_blob: in the four corners.
+    The map's own are NaN where it has no positive evidence.
+    """
+
+    inside: float
+    inside_blob: float
+    rim: float
+    rim_blob: float
+    corners: float
+    corners_blob: float
 
 
 @dataclass(frozen=True)
 class TrustCard:
     """The checks of one map.
 
-    inside, inside_blob: share of the positive evidence inside the lesion, and of a blob;
-        NaN without a mask.
-    rim, rim_blob: share of the positive evidence in the rim, and of a centred Gaussian blob.
+    shares: where its positive evidence lies. place: where the lesion is, and who says so.
     agreement: rank correlation of the positive evidence with LayerCAM's map.
     twin: the map of the same class from a network with random weights, (h, w).
     twin_likeness: rank correlation of the map with it. stability: the smallest rank correlation under shifts.
     """
 
     curves: Curves
-    inside: float
-    inside_blob: float
-    rim: float
-    rim_blob: float
+    shares: Shares
+    place: Place
     agreement: float
     twin: np.ndarray
     twin_likeness: float
@@ -108,7 +147,7 @@ class TrustCard:
 
 
 def examine(
-    checkpoint: Checkpoint, looked: Look, index: int, *, mask: np.ndarray | None = None, seed: int = 0
+    checkpoint: Checkpoint, looked: Look, index: int, *, place: Place = NOWHERE, seed: int = 0
 ) -> TrustCard:
     """Examine the evidence map of one class: about sixty small passes through the network.
 
@@ -116,23 +155,36 @@ def examine(
         checkpoint: its network stays as it is.
         looked: what it saw.
         index: of the class in CODES.
-        mask: where the lesion is, bool, of the shape of `looked.seen`; None where nobody knows.
+        place: where the lesion is, in `looked.seen`.
         seed: of the random orders and of the twin's weights.
     """
     found = looked.maps[index]
-    blob = centred_blob(found.shape)
     twin = twin_map(checkpoint, looked.seen, index, seed=seed)
     other = cam(checkpoint, looked.seen, index, "layercam")
     return TrustCard(
         curves=curves(checkpoint, looked, index, seed=seed),
-        inside=share_in(found, mask),
-        inside_blob=share_in(blob, mask),
-        rim=share_in(found, rim_of(looked.seen.shape[:2])),
-        rim_blob=share_in(blob, rim_of(looked.seen.shape[:2])),
+        shares=shares_of(found, looked.seen.shape[:2], place.mask),
+        place=place,
         agreement=rank_correlation(np.maximum(found, 0), _fitted(other, found.shape)),
         twin=twin,
         twin_likeness=rank_correlation(found, twin),
         stability=stability(checkpoint, looked, index),
+    )
+
+
+def shares_of(found: np.ndarray, shape: tuple[int, int], mask: np.ndarray | None) -> Shares:
+    """Return where a map's (h, w) positive evidence lies in a picture of this shape (H, W).
+
+    mask: of the lesion, bool (H, W); None where nobody knows.
+    """
+    blob, rim, corners = centred_blob(found.shape), rim_of(shape), corners_of(shape)
+    return Shares(
+        inside=share_in(found, mask),
+        inside_blob=share_in(blob, mask),
+        rim=share_in(found, rim),
+        rim_blob=share_in(blob, rim),
+        corners=share_in(found, corners),
+        corners_blob=share_in(blob, corners),
     )
 
 
@@ -213,6 +265,16 @@ def rim_of(shape: tuple[int, int]) -> np.ndarray:
     return rim
 
 
+def corners_of(shape: tuple[int, int]) -> np.ndarray:
+    """Return the four corners of a picture, bool (H, W)."""
+    height, width = shape
+    down, right = round(CORNER * height), round(CORNER * width)
+    corners = np.ones(shape, dtype=bool)
+    corners[down : height - down] = False
+    corners[:, right : width - right] = False
+    return corners
+
+
 def centred_blob(shape: tuple[int, int]) -> np.ndarray:
     """Return a Gaussian blob in the middle, (h, w), a quarter of each side wide: it knows nothing."""
     rows, columns = ((np.arange(side) + 0.5) / side - 0.5 for side in shape)
@@ -257,7 +319,7 @@ def _fitted(other: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def _checks(card: TrustCard) -> tuple[Check, ...]:
-    deletion, insertion = card.curves.deletion_gain, card.curves.insertion_gain
+    deletion, insertion, shares = card.curves.deletion_gain, card.curves.insertion_gain, card.shares
     return (
         _check(
             "What it marks matters",
@@ -265,22 +327,9 @@ def _checks(card: TrustCard) -> tuple[Check, ...]:
             f"random; with them put back first, {insertion:.2f} higher.",
             deletion > 0 and insertion > 0,
         ),
-        _check(
-            "Evidence is on the lesion",
-            f"{card.inside:.0%} of the positive evidence is inside the lesion; a blob in the middle has "
-            f"{card.inside_blob:.0%}."
-            if np.isfinite(card.inside)
-            else "No mask of the lesion is known.",
-            card.inside >= card.inside_blob if np.isfinite(card.inside) else None,
-        ),
-        _check(
-            "Border and corners are left alone",
-            f"{card.rim:.0%} of the positive evidence is in the outer tenth; a blob in the middle has "
-            f"{card.rim_blob:.0%}, and a flat map {rim_of((100, 100)).mean():.0%}."
-            if np.isfinite(card.rim)
-            else "There is no positive evidence.",
-            card.rim < rim_of((100, 100)).mean() if np.isfinite(card.rim) else None,
-        ),
+        _check_lesion(card),
+        _check_edge("border is", "the outer tenth", shares.rim, shares.rim_blob, RIM_SHARE),
+        _check_edge("corners are", "the four corners", shares.corners, shares.corners_blob, CORNERS_SHARE),
         _check(
             "Another method agrees",
             f"LayerCAM puts the places in a like order: rank correlation {card.agreement:.2f}."
@@ -302,6 +351,33 @@ def _checks(card: TrustCard) -> tuple[Check, ...]:
             else "The map is flat.",
             card.stability >= _LEAST_STABILITY if np.isfinite(card.stability) else None,
         ),
+    )
+
+
+def _check_lesion(card: TrustCard) -> Check:
+    title, shares = "Evidence is on the lesion", card.shares
+    if card.place.mask is None:
+        return Check(title, card.place.source, "not measured")
+    if not np.isfinite(shares.inside):
+        return Check(title, _NOTHING, "not measured")
+    return _check(
+        title,
+        f"{shares.inside:.0%} of the positive evidence is inside the lesion, {card.place.source}; a blob in "
+        f"the middle has {shares.inside_blob:.0%}, and a flat map {card.place.mask.mean():.0%}.",
+        shares.inside >= shares.inside_blob,
+    )
+
+
+def _check_edge(name: str, where: str, share: float, blob: float, flat: float) -> Check:
+    """Judge what lies at the edge against a flat map: a blob in the middle has next to nothing there."""
+    title = f"The {name} left alone"
+    if not np.isfinite(share):
+        return Check(title, _NOTHING, "not measured")
+    return _check(
+        title,
+        f"{share:.0%} of the positive evidence is in {where}; a blob in the middle has {blob:.0%}, and a "
+        f"flat map {flat:.0%}.",
+        share < flat,
     )
 
 

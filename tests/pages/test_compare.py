@@ -13,8 +13,10 @@ from sklearn import metrics as judge
 
 from core.evaluate.artifact import Evaluation, probabilities_of, truth_of, write_isic_csv
 from core.evaluate.gathering import EVALUATIONS_FOLDER
+from core.evaluate.map_quality import COMPARISONS, PICTURE_COLUMNS, summarise
 from core.evaluate.robustness import CLEAN, Condition, rows_of
 from core.labels import CODES, INDEX, MALIGNANT
+from core.models.catalog import MANIFEST_FILE
 from pages.ui import points
 from pages.ui.compare import compared, groups, robust
 from pages.ui.compare.views import BRING, VIEWS
@@ -329,6 +331,53 @@ def test_poor_pictures_are_shown_for_those_that_were_measured_and_the_others_are
     captions = [one.captions[0] for one in app.get("image")]
     plain = [f"Hair, severity {severity}" for severity in range(1, 6)]
     assert captions == plain + [f"{words}, with hair removal" for words in plain]
+
+
+def maps_of(name, *, better):
+    """Return rows of a model's map quality, as the command writes them."""
+    table = pd.DataFrame(
+        np.random.default_rng(0).uniform(0.2, 0.4, (30, len(PICTURE_COLUMNS))), columns=PICTURE_COLUMNS
+    )
+    table["right"] = np.arange(30) % 3 > 0
+    table["inside"] = table["inside_blob"] + better
+    return summarise(name, table, resamples=20)
+
+
+def test_map_quality_is_shown_for_those_that_were_measured_and_the_others_are_named(
+    compare, tmp_path, monkeypatch
+):
+    (tmp_path / "runs" / "run0").mkdir(parents=True)
+    maps_of("Alpha", better=0.1).to_csv(tmp_path / "runs" / "run0" / "map_quality.csv", index=False)
+    app = compare(*TWO, show="Map quality")
+    assert not app.exception
+    assert not app.error
+    assert "Not measured: Beta" in said(app, "caption")
+    assert not app.code  # Beta's weights are not here
+    (tmp_path / "Beta").mkdir()
+    (tmp_path / "Beta" / MANIFEST_FILE).touch()
+    monkeypatch.chdir(tmp_path)
+    app.run()
+    assert "Alpha: better than a blob in the middle, by +0.100" in said(app, "caption")
+    assert len(app.get("plotly_chart")) == len(COMPARISONS)
+    (command,) = [one.value for one in app.code]
+    assert "train maps --checkpoint local:Beta " in command
+    # What it writes is where the page looks.
+    written = Path(command.split("--out ")[1]) / "map_quality.csv"
+    written.parent.mkdir()
+    maps_of("Beta", better=-0.1).to_csv(written, index=False)
+    assert "Not measured" not in said(app.run(), "caption")
+    assert "Beta: worse than a blob in the middle, by −0.100" in said(app, "caption")
+    app.segmented_control(key="maps_of").set_value("wrong").run()
+    assert not app.exception
+    assert "n = 10 pictures" in said(app, "caption")
+
+
+def test_maps_that_nobody_measured_and_a_broken_table_are_said(compare, tmp_path, monkeypatch):
+    app = compare(*TWO, show="Map quality")
+    assert not app.exception
+    assert "The maps of none of these models were measured" in said(app, "info")
+    (tmp_path / "runs" / "run0" / "map_quality.csv").write_text("model,group\n")
+    assert "map_quality.csv lacks the columns" in said(compare(*TWO, show="Map quality"), "error")
 
 
 def test_a_table_of_poor_pictures_that_is_none_is_named(compare, tmp_path):

@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from core import jobs, words
+from core.data.lesion_shape import MEASURES
 from core.data.readers import read_dataset
 from core.data.synthetic import draw_lesion, make_dataset
 from core.predict.heldout import HeldOut, PredictionSets, ScoreRange
 from core.words import READERS
 from pages.ui import notices
+from pages.ui.predict import lesion
 from pages.ui.predict.brush import read_shape
 from tests.pages.checkpoints import write_checkpoint
 from tests.pages.reading import said
@@ -390,6 +392,7 @@ def test_nonsense_changes_are_left_out(predict, nonsense):
         ("why A rather than B", "above zero the first is ahead"),
         ("other methods", "cannot be compared in strength"),
         ("can the map be trusted?", "checks"),
+        ("the lesion's shape", "say nothing of malignancy"),
     ],
 )
 def test_the_reasons_can_be_looked_at_closer(predict, closer, spoken):
@@ -397,6 +400,57 @@ def test_the_reasons_can_be_looked_at_closer(predict, closer, spoken):
     assert not app.exception
     assert not app.error
     assert spoken in said(app)
+
+
+def test_the_shape_of_a_lesion_is_measured_on_the_outline_that_the_mask_network_finds(predict):
+    app = predict(closer="the lesion's shape")
+    assert "No lesion was found" not in said(app, "warning")
+    measures = table(app, "value")
+    assert list(measures) == [one.title for one in MEASURES.values()]
+    assert float(measures["Border irregularity"]) > 1
+    assert measures["Share of the picture"].endswith("%")
+
+
+def test_where_no_lesion_is_found_the_page_says_so_and_measures_nothing(predict):
+    shade = np.linspace(0, 40, 200)[None, :, None]
+    skin = np.broadcast_to(np.array((226, 184, 168)) - shade, (150, 200, 3)).astype(np.uint8)
+    app = predict(picture="upload", closer="the lesion's shape")
+    app.file_uploader(key="upload").set_value(("skin.png", picture_bytes(pixels=skin), "image/png")).run()
+    assert not app.exception
+    assert "finds no lesion in this picture" in said(app, "info")
+    assert "No lesion was found" in said(app, "warning")
+    assert not [one for one in app.table if "what it is" in one.value]
+    app.segmented_control(key="closer").set_value("can the map be trusted?").run()
+    assert not app.exception
+    assert "finds no lesion in this picture" in table(app, "finding")["Evidence is on the lesion"]
+
+
+def test_the_datasets_own_mask_goes_before_the_networks(predict, monkeypatch, tmp_path):
+    make_dataset(tmp_path, images_per_class=1, seed=1, size_px=(60, 80))
+    image_id = read_dataset(tmp_path)["image_id"].iloc[0]
+    mask = np.zeros((60, 80), np.uint8)
+    mask[20:40, 20:60] = 255
+    Image.fromarray(mask).save(tmp_path / f"{image_id}_segmentation.png")
+    monkeypatch.setenv("LESIONLENS_DATA", str(tmp_path))
+    app = predict(picture="dataset", image_id=image_id, closer="the lesion's shape")
+    assert not app.exception
+    assert "the dataset's own mask" in said(app, "caption")
+    assert table(app, "value")["Area"] == f"{20 * 40}\N{NO-BREAK SPACE}px²"
+    trusted = predict(picture="dataset", image_id=image_id, closer="can the map be trusted?")
+    assert "as the dataset's own mask has it" in table(trusted, "finding")["Evidence is on the lesion"]
+
+
+def test_a_mask_network_that_is_broken_is_named_and_the_answer_stays(predict, monkeypatch, tmp_path):
+    from core.explain import lesion_mask
+
+    monkeypatch.setattr(lesion_mask, "BUNDLED_MASKS", tmp_path)
+    lesion_mask._bundled.cache_clear()
+    lesion._found.clear()
+    app = predict(closer="the lesion's shape")
+    lesion_mask._bundled.cache_clear()
+    assert not app.exception
+    assert "mask network in" in said(app, "error")
+    assert len(table(app, "probability")) == 7
 
 
 def test_a_brush_is_not_trusted():

@@ -15,7 +15,7 @@ from core.labels import CODES
 from core.settings import settings
 from core.spreadsheet import to_csv
 from pages.ui import notices
-from pages.ui.compare import categories, facts, figures, pair, point, table
+from pages.ui.compare import categories, facts, figures, maps, pair, point, table
 from pages.ui.compare.compared import Compared
 
 _GATHERED: Final = "compare_gathered"
@@ -40,7 +40,7 @@ def draw(compared: Compared) -> None:
             icon=":material/inventory_2:",
             key="compare_gather",
             help="Every number with its interval, the pair tests, each diagnosis, every answer, poor "
-            "pictures and the facts sheets, for the models that are picked. Takes some seconds.",
+            "pictures, maps and the facts sheets, for the models that are picked. Takes some seconds.",
         ):
             st.session_state[_GATHERED] = (wanted, gather(compared))
         made, content = st.session_state.get(_GATHERED, (None, b""))
@@ -66,11 +66,12 @@ def gather(compared: Compared) -> bytes:
         "answers": _answers(compared),
         "published": table.published_table(),
         "poor_pictures": _robustness(compared),
+        "map_quality": maps.as_table(compared),
     }
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, one in tables.items():
-            if not one.empty:
+            if one is not None and not one.empty:
                 archive.writestr(f"{name}.csv", to_csv(one))
         for place in range(len(compared.names)):
             archive.writestr(f"facts_{place + 1}.md", facts.sheet_of(compared, place))

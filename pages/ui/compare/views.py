@@ -12,6 +12,7 @@ from pages.ui.compare import (
     everything,
     facts,
     groups,
+    maps,
     pair,
     pictures,
     point,
@@ -73,6 +74,12 @@ VIEWS: Final = {
             ":material/blur_on:",
             "How do they bear blur, noise, hair and bad light?",
             robust.draw,
+        ),
+        View(
+            "Map quality",
+            ":material/center_focus_strong:",
+            "Does the evidence lie on the lesion, and does it matter?",
+            maps.draw,
         ),
         View(
             "Facts",

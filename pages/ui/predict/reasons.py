@@ -1,25 +1,20 @@
 """The reasons looked at closer: why A rather than B, other methods, whether to trust the map."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 
 from core import words
-from core.data.masks import find_masks, read_mask
-from core.data.preprocessing import cover
-from core.errors import LesionLensError
 from core.labels import BY_CODE, CODES, INDEX
-from pages.ui import cache, charts, inputs, notices
-from pages.ui.inputs import Asked
+from pages.ui import cache, charts
+from pages.ui.predict import lesion
 from pages.ui.predict.whatif import Question
 
 if TYPE_CHECKING:
     from core.explain.cam import Layer
-    from core.explain.trust import TrustCard
+    from core.explain.trust import Place, TrustCard
     from core.models.checkpoint import Checkpoint
     from core.predict.predictor import Look
 
@@ -156,13 +151,15 @@ def _draw_method(question: Question, code: str, name: str, layer: "Layer | None"
 
 
 def _draw_trust(question: Question, code: str) -> None:
+    place = lesion.place(question)
     card = _card(
         question.checkpoint.identity,
         question.asked.digest,
         code,
         question.checkpoint,
         question.looked,
-        _mask(question),
+        place,
+        place.source,
     )
     st.markdown(f"**{card.verdict}**")
     st.table(
@@ -208,34 +205,8 @@ VIEWS: Final[dict[str, Callable[[Question, str], None]]] = {
     "why A rather than B": _draw_rather,
     "other methods": _draw_methods,
     "can the map be trusted?": _draw_trust,
+    "the lesion's shape": lesion.draw,
 }
-
-
-def _mask(question: Question) -> np.ndarray | None:
-    """Return the lesion's mask in the picture as seen, where the local dataset has one."""
-    folder, _ = inputs.offered()
-    if folder is None or not question.asked.name:
-        return None
-    try:
-        return _read_mask(folder, Path(question.asked.name).stem, question.asked, question.looked)
-    except LesionLensError as problem:
-        notices.refuse(problem)
-        return None
-
-
-def _read_mask(folder: Path, image_id: str, asked: Asked, looked: "Look") -> np.ndarray | None:
-    file = _masks(folder, cache.dataset(folder)["image_id"]).get(image_id)
-    if file is None:
-        return None
-    mask = read_mask(file, asked.pixels.shape[:2])
-    painted = np.repeat((mask * np.uint8(255))[..., None], 3, axis=-1)
-    fitted: np.ndarray = cover(painted, looked.seen.shape[:2])[..., 0] > 127
-    return fitted
-
-
-@st.cache_resource(ttl="30m", max_entries=2, show_spinner="Looking for lesion masks …")
-def _masks(folder: Path, _image_ids: pd.Series) -> dict[str, Path]:
-    return find_masks(folder, _image_ids.tolist())
 
 
 @st.cache_data(ttl=cache.KEEP_PICTURES, max_entries=64, show_spinner="Computing the map …")
@@ -262,8 +233,9 @@ def _card(
     code: str,
     _checkpoint: "Checkpoint",
     _looked: "Look",
-    _mask: np.ndarray | None,
+    _place: "Place",
+    source: str,  # noqa: ARG001 -- a dataset that is offered meanwhile brings masks
 ) -> "TrustCard":
     from core.explain.trust import examine
 
-    return examine(_checkpoint, _looked, INDEX[code], mask=_mask)
+    return examine(_checkpoint, _looked, INDEX[code], place=_place)

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.data.masks import draw_outline, find_masks, outline, read_mask, share_inside
+from core.data.masks import (
+    draw_outline,
+    find_masks,
+    outline,
+    read_mask,
+    read_mask_as_seen,
+    share_inside,
+)
+from core.data.preprocessing import cover
 from core.errors import PictureError
 
 
@@ -82,3 +90,12 @@ def test_every_picture_of_ham10000_has_its_mask(ham10000_folder):
     assert len(masks) == 10015
     # Lesions fill a fifth of a picture or so; a mask that was read inverted would fill most of it.
     assert 0.01 < share_inside(read_mask(masks["ISIC_0024306"], (450, 600))) < 0.5
+
+
+@pytest.mark.parametrize("shape", [(40, 40), (30, 40), (64, 32)])
+def test_a_mask_is_cut_as_its_picture_is(tmp_path, shape):
+    mask = np.zeros((60, 120), dtype=bool)
+    mask[10:50, 70:110] = True
+    picture = np.repeat((255 * mask).astype(np.uint8)[..., None], 3, axis=-1)
+    seen = read_mask_as_seen(write(tmp_path / "m.png", mask), shape)
+    np.testing.assert_array_equal(seen, cover(picture, shape)[..., 0] > 127)

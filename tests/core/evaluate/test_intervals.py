@@ -7,7 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.evaluate.intervals import lesion_bootstrap, wilson
+from core.evaluate.intervals import (
+    interval_over_lesions,
+    lesion_bootstrap,
+    weighted_mean,
+    weighted_median,
+    wilson,
+)
 from core.evaluate.metrics import METRICS, at_threshold
 from core.labels import INDEX
 from tests.core.evaluate.test_metrics import draw_answers, one_hot
@@ -131,3 +137,25 @@ def test_a_thousand_resamples_of_a_thousand_pictures_are_no_matter_of_minutes():
 def test_wilsons_interval_is_the_published_one(right, count, low, high):
     assert wilson(right, count) == pytest.approx((low, high), abs=0.001)
     assert np.isnan(wilson(0, 0)).all()
+
+
+def test_means_and_medians_of_pictures_are_weighted_by_how_often_they_were_drawn():
+    values = np.array([1.0, 5.0, 2.0, 10.0])
+    weights = np.array([[1.0, 1, 1, 1], [0, 3, 1, 0], [0, 0, 0, 2]])
+    np.testing.assert_allclose(weighted_mean(values, weights), [4.5, 4.25, 10])
+    np.testing.assert_allclose(weighted_median(values, weights), [2, 5, 10])
+
+
+def test_an_interval_of_values_is_over_lesions_and_leaves_out_what_is_undefined():
+    rng = np.random.default_rng(0)
+    of_lesion = rng.normal(size=60)
+    values = np.append(np.repeat(of_lesion, 3), np.nan)
+    lesions = pd.Series([*np.repeat(np.arange(60), 3), 999])
+    found = interval_over_lesions(values, lesions, weighted_mean, resamples=800)
+    assert (found.n, found.n_lesions) == (180, 60)
+    assert found.value == pytest.approx(of_lesion.mean())
+    spread = 1.96 * of_lesion.std() / np.sqrt(60)
+    assert found.high - found.low == pytest.approx(2 * spread, rel=0.15)
+    nothing = interval_over_lesions(np.array([np.nan]), pd.Series([1]), weighted_mean)
+    assert np.isnan([nothing.value, nothing.low, nothing.high]).all()
+    assert nothing.n == nothing.n_lesions == 0

@@ -9,12 +9,16 @@ import torch
 from core.explain.trust import (
     SHIFTS,
     STEPS,
+    Curves,
+    Place,
     centred_blob,
+    corners_of,
     curves,
     examine,
     rank_correlation,
     rim_of,
     share_in,
+    shares_of,
     twin_map,
 )
 from core.labels import INDEX
@@ -54,10 +58,12 @@ def test_a_card_is_whole_and_the_same_again(checkpoint, looked):
     mask = np.zeros(looked.seen.shape[:2], dtype=bool)
     mask[32:64, 32:96] = True
     state = torch.get_rng_state()
-    first, second = (examine(checkpoint, looked, MELANOMA, mask=mask) for _ in range(2))
+    place = Place(mask, "as a test has it")
+    first, second = (examine(checkpoint, looked, MELANOMA, place=place) for _ in range(2))
     assert torch.equal(torch.get_rng_state(), state)
     assert first.verdict == second.verdict
-    assert len(first.checks) == 6
+    assert len(first.checks) == 7
+    assert "inside the lesion, as a test has it;" in first.checks[1].finding
     assert all(any(sign.isdigit() for sign in check.finding) for check in first.checks)
     assert first.twin.shape == looked.maps[MELANOMA].shape
     assert not checkpoint.lock.locked()
@@ -68,6 +74,8 @@ def test_without_a_mask_nothing_is_said_of_the_lesion(checkpoint, looked):
     card = examine(checkpoint, looked, MELANOMA)
     assert card.checks[1].state == "not measured"
     assert "No mask" in card.checks[1].finding
+    nobody = examine(checkpoint, looked, MELANOMA, place=Place(None, "There is no lesion."))
+    assert nobody.checks[1].finding == "There is no lesion."
 
 
 def test_the_twin_is_another_network(checkpoint, looked):
@@ -90,11 +98,38 @@ def test_shares_count_positive_evidence_only():
     assert np.isnan(share_in(found, None))
 
 
+def test_evidence_is_shared_out_over_lesion_border_and_corners():
+    found = np.zeros((10, 10))
+    found[5, 5], found[0, 0], found[0, 5] = 6.0, 3.0, 1.0
+    mask = np.zeros((100, 100), dtype=bool)
+    mask[50:60, 50:60] = True
+    shares = shares_of(found, (100, 100), mask)
+    assert (shares.inside, shares.rim, shares.corners) == pytest.approx((0.6, 0.4, 0.3))
+    assert shares.corners_blob < shares.rim_blob < 0.36
+    assert np.isnan(shares_of(found, (100, 100), None).inside)
+    nothing = shares_of(-found, (100, 100), mask)
+    assert np.isnan([nothing.inside, nothing.rim, nothing.corners]).all()
+    assert np.isfinite(nothing.inside_blob)
+
+
+def test_areas_are_mean_logits_and_gains_their_differences():
+    shares = np.linspace(0, 1, STEPS + 1)
+    found = Curves(shares, 4 - 4 * shares, 4 * shares, np.full(STEPS + 1, 3.0), np.full(STEPS + 1, 1.0))
+    assert found.area(found.deletion) == pytest.approx(2)
+    assert found.deletion_gain == pytest.approx(1)
+    assert found.insertion_gain == pytest.approx(1)
+
+
 def test_the_baselines_know_nothing():
     blob = centred_blob((7, 9))
     assert blob.argmax() == 7 * 9 // 2
     np.testing.assert_allclose(blob, blob[::-1, ::-1])
     assert rim_of((100, 100)).mean() == pytest.approx(0.36)
+    corners = corners_of((100, 100))
+    assert corners.mean() == pytest.approx(0.16)
+    assert corners[[0, 0, -1, -1], [0, -1, 0, -1]].all()
+    assert not corners[50].any()
+    assert not corners[:, 50].any()
     assert all(abs(down) + abs(right) == 8 for down, right in SHIFTS)
 
 

@@ -1,0 +1,140 @@
+"""How good a model's evidence maps are over many test pictures: one row a measure, as a small CSV.
+
+    model, group, measure, value, low, high, n, n_lesions
+
+A map is of the diagnosis that the model answers with. Shares are of its positive evidence; areas are the
+mean logit under the deletion and insertion curves of `core.explain.trust`. What a blob in the middle, a flat
+map or a random order gets stands beside each. `group` tells all pictures from those answered rightly and
+wrongly. Intervals are over lesions, and gains are differences on the same pictures.
+"""
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from core.errors import EvaluationError
+from core.evaluate.intervals import RESAMPLES, interval_over_lesions, weighted_mean
+
+COLUMNS: Final = ("model", "group", "measure", "value", "low", "high", "n", "n_lesions")
+GROUPS: Final = ("all", "right", "wrong")
+PICTURE_COLUMNS: Final = (
+    "image_id", "lesion_id", "right", "inside", "inside_blob", "inside_flat", "rim", "rim_blob", "corners",
+    "corners_blob", "deletion", "deletion_random", "insertion", "insertion_random",
+)  # fmt: skip
+"""What is measured of one picture."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A measure of maps against what knows nothing.
+
+    title, about: for people. own: the map's measure. baselines: what stands beside it, with words.
+    gain: the measure that is the difference to the first baseline; above zero the map is better.
+    unit: "share" or "logit".
+    """
+
+    title: str
+    about: str
+    own: str
+    baselines: Mapping[str, str]
+    gain: str
+    unit: str
+
+
+COMPARISONS: Final = (
+    Comparison(
+        "Evidence inside the lesion",
+        "Share of the positive evidence inside the dataset's own lesion mask.",
+        "inside",
+        {"inside_blob": "blob in the middle", "inside_flat": "flat map"},
+        "inside_gain",
+        "share",
+    ),
+    Comparison(
+        "Evidence in the border",
+        "Share of the positive evidence in the outer tenth: less is better; a flat map has 0.36.",
+        "rim",
+        {"rim_blob": "blob in the middle"},
+        "rim_gain",
+        "share",
+    ),
+    Comparison(
+        "Evidence in the corners",
+        "Share of the positive evidence in the four corners: less is better; a flat map has 0.16.",
+        "corners",
+        {"corners_blob": "blob in the middle"},
+        "corners_gain",
+        "share",
+    ),
+    Comparison(
+        "Deletion",
+        "Mean logit while the strongest places are painted over first: less is better.",
+        "deletion",
+        {"deletion_random": "random order"},
+        "deletion_gain",
+        "logit",
+    ),
+    Comparison(
+        "Insertion",
+        "Mean logit while the strongest places come first onto a plain picture: more is better.",
+        "insertion",
+        {"insertion_random": "random order"},
+        "insertion_gain",
+        "logit",
+    ),
+)
+_LESS_IS_BETTER: Final = ("rim", "corners", "deletion")
+
+
+def summarise(model: str, pictures: pd.DataFrame, *, resamples: int = RESAMPLES) -> pd.DataFrame:
+    """Return a model's rows, columns COLUMNS, from one row a picture, columns PICTURE_COLUMNS.
+
+    A map without positive evidence has no shares (NaN), and is left out of their means and of their n.
+    """
+    table = pictures.copy()
+    for one in COMPARISONS:
+        gain = table[one.own] - table[next(iter(one.baselines))]
+        table[one.gain] = -gain if one.own in _LESS_IS_BETTER else gain
+    measures = [name for one in COMPARISONS for name in (one.own, *one.baselines, one.gain)]
+    right = table["right"].to_numpy(dtype=bool)
+    rows = []
+    for group, chosen in zip(GROUPS, (np.ones_like(right), right, ~right), strict=True):
+        mine = table[chosen]
+        for measure in measures:
+            found = interval_over_lesions(
+                mine[measure].to_numpy(dtype=float), mine["lesion_id"], weighted_mean, resamples=resamples
+            )
+            rows.append({"model": model, "group": group, "measure": measure} | vars(found))
+    return pd.DataFrame(rows)[list(COLUMNS)]
+
+
+def read_map_quality(files: Sequence[Path]) -> pd.DataFrame:
+    """Return the rows of several files as one table; of a model that is in two, the first file's.
+
+    Raises:
+        EvaluationError: a file that cannot be read, or lacks a column, by name.
+    """
+    tables: list[pd.DataFrame] = []
+    known: set[str] = set()
+    for file in files:
+        table = _read(file)
+        tables.append(table[~table["model"].isin(known)])
+        known |= set(table["model"])
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(COLUMNS))
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        table = pd.read_csv(io.BytesIO(path.read_bytes()), comment="#", dtype={"model": "string"})
+    except (OSError, ValueError) as problem:
+        raise EvaluationError(f"Cannot read {path}: {problem}.") from problem
+    if missing := [name for name in COLUMNS if name not in table]:
+        raise EvaluationError(f"{path.name} lacks the columns {missing}; measure the maps again.")
+    if unknown := sorted(set(table["group"].astype(str)) - set(GROUPS)):
+        raise EvaluationError(f"{path.name} has the groups {unknown}; expected {list(GROUPS)}.")
+    return table[list(COLUMNS)]

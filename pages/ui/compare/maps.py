@@ -1,0 +1,124 @@
+"""Map quality: does the evidence lie on the lesion, and does it matter, over many test pictures?"""
+
+import re
+import shlex
+from collections.abc import Sequence
+from typing import Final
+
+import pandas as pd
+import streamlit as st
+
+from core.errors import EvaluationError
+from core.evaluate.artifact import Evaluation
+from core.evaluate.gathering import map_quality_files, weights_folder
+from core.evaluate.intervals import Interval
+from core.evaluate.map_quality import COMPARISONS, GROUPS, Comparison, read_map_quality
+from core.settings import settings
+from pages.ui import notices, theme
+from pages.ui.compare import figures
+from pages.ui.compare.compared import Compared
+from pages.ui.compare.downloads import offer_csv
+
+_ODD: Final = re.compile(r"[^\w.-]+")
+_OF: Final = {"all": "all pictures", "right": "right answers", "wrong": "wrong answers"}
+
+
+def draw(compared: Compared) -> None:
+    """Draw each measure of the models' maps beside what knows nothing."""
+    mine = as_table(compared)
+    if mine is None:
+        return
+    lacking = [one for one in compared.lineup.evaluations if one.name not in set(mine["model"])]
+    if lacking:
+        _say_how(lacking)
+    if mine.empty:
+        st.info("The maps of none of these models were measured.", icon=":material/blur_off:")
+        return
+    group = st.segmented_control(
+        "Maps of", GROUPS, default=GROUPS[0], required=True, format_func=lambda name: _OF[name],
+        key="maps_of", bind="query-params",
+    )  # fmt: skip
+    chosen = mine[mine["group"] == (group or GROUPS[0])]
+    for one in COMPARISONS:
+        _draw(compared, chosen, one)
+    st.caption(
+        "Each map is of the diagnosis the model answered with. A lesion lies in the middle of most pictures, "
+        "so a blob in the middle, which knows nothing, is the mark to beat. Intervals are over lesions. A "
+        "map that lies on the lesion shows where the network looked, not that it was right to. Each model's "
+        "numbers are of its own sample of test pictures, whatever is chosen above."
+    )
+    offer_csv(mine, "All of it as CSV", name="map_quality", key="compare_maps_csv")
+
+
+def as_table(compared: Compared) -> pd.DataFrame | None:
+    """Return what was measured of these models' maps; None, and the reason shown, where a file is bad."""
+    try:
+        rows = read_map_quality(map_quality_files(settings().runs_dir))
+    except EvaluationError as problem:
+        notices.refuse(problem)
+        return None
+    return rows[rows["model"].isin(compared.names)]
+
+
+def _say_how(lacking: Sequence[Evaluation]) -> None:
+    """Name the models whose maps were not measured, with the command for the first whose weights are here."""
+    st.caption(f"Not measured: {notices.plain(', '.join(one.name for one in lacking))}.")
+    able = next((one for one in lacking if weights_folder(one.checkpoint) is not None), None)
+    if able is None:
+        return
+    # The page finds what lies in a folder below the runs.
+    folder = settings().runs_dir / f"maps-{_ODD.sub('-', able.name)}"
+    words = ["python", "-m", "train", "maps", "--checkpoint", able.checkpoint, "--name", able.name]
+    st.code(
+        shlex.join([*words, "--data", str(settings().data_dir or "path/to/HAM10000"), "--out", str(folder)]),
+        language=None,
+        wrap_lines=True,
+    )
+
+
+def _draw(compared: Compared, rows: pd.DataFrame, one: Comparison) -> None:
+    st.header(one.title, anchor=False)
+    st.caption(one.about)
+    several = len(set(rows["model"])) > 1
+    lines = []
+    for place, name in enumerate(compared.names):
+        of_model = {str(row["measure"]): _interval(row) for _, row in rows[rows["model"] == name].iterrows()}
+        if not of_model:
+            continue
+        group, gray = name if several else "", theme.colour("grayColor")
+        lines.append(
+            figures.Row(
+                "its maps" if several else name, of_model[one.own], compared.colour(place), group=group
+            )
+        )
+        lines += [
+            figures.Row(words, of_model[baseline], gray, group=group)
+            for baseline, words in one.baselines.items()
+        ]
+        st.caption(_say_gain(name, of_model[one.gain], one))
+    figures.draw(
+        figures.whiskers(lines),
+        key=f"compare_maps_{one.own}",
+        alt=f"{one.title} of each model's maps beside what knows nothing; the CSV has the numbers",
+        file_name=f"maps_{one.own}",
+    )
+
+
+def _say_gain(name: str, gain: Interval, one: Comparison) -> str:
+    """Say in words whether the maps are better than the first thing that knows nothing."""
+    if gain.n == 0:
+        return f"{notices.plain(name)}: not defined, no map has positive evidence."
+    against = next(iter(one.baselines.values()))
+    verdict = "better than" if gain.low > 0 else "worse than" if gain.high < 0 else "not told apart from"
+    return notices.plain(
+        f"{name}: {verdict} a {against}, by {_signed(gain.value)} ({_signed(gain.low)} to "
+        f"{_signed(gain.high)}; n = {gain.n:,} pictures of {gain.n_lesions:,} lesions)."
+    )
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3f}".replace("-", "−")
+
+
+def _interval(row: pd.Series) -> Interval:
+    return Interval(row["value"], row["low"], row["high"], int(row["n"]), int(row["n_lesions"]))

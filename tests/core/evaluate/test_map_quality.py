@@ -1,0 +1,111 @@
+"""Map quality over pictures: gains have the sign that people read, and files are read or refused."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from core.errors import EvaluationError
+from core.evaluate.gathering import map_quality_files
+from core.evaluate.map_quality import (
+    COLUMNS,
+    COMPARISONS,
+    GROUPS,
+    PICTURE_COLUMNS,
+    read_map_quality,
+    summarise,
+)
+
+
+def pictures(count=40):
+    """Return pictures whose maps beat what knows nothing by 0.2 or 0.5, two of a lesion."""
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({name: rng.uniform(0.2, 0.4, count) for name in PICTURE_COLUMNS})
+    table["image_id"] = [f"P{number}" for number in range(count)]
+    table["lesion_id"] = [f"L{number // 2}" for number in range(count)]
+    table["right"] = np.arange(count) % 4 > 0
+    table["inside"] = table["inside_blob"] + 0.2
+    table["rim"] = table["rim_blob"] - 0.2
+    table["corners"] = table["corners_blob"] + 0.2
+    table["deletion"] = table["deletion_random"] - 0.5
+    table["insertion"] = table["insertion_random"] + 0.5
+    return table
+
+
+def values(table, group="all"):
+    return table[table["group"] == group].set_index("measure")["value"]
+
+
+def test_above_zero_the_map_is_better_whichever_way_the_measure_runs():
+    found = values(summarise("m", pictures(), resamples=50))
+    gains = {one.gain: found[one.gain] for one in COMPARISONS}
+    assert gains == pytest.approx(
+        {
+            "inside_gain": 0.2,
+            "rim_gain": 0.2,
+            "corners_gain": -0.2,
+            "deletion_gain": 0.5,
+            "insertion_gain": 0.5,
+        }
+    )
+
+
+def test_right_and_wrong_answers_are_all_answers_and_lesions_are_counted():
+    table = summarise("m", pictures(), resamples=50)
+    n = table[table["measure"] == "inside"].set_index("group")["n"]
+    assert n.to_dict() == {"all": 40, "right": 30, "wrong": 10}
+    assert set(table[table["group"] == "all"]["n_lesions"]) == {20}
+    assert list(table["group"].unique()) == list(GROUPS)
+    assert values(table)["inside"] == pytest.approx(pictures()["inside"].mean())
+    assert (table["low"] <= table["value"] + 1e-9).all()
+    assert (table["value"] <= table["high"] + 1e-9).all()
+
+
+def test_a_map_without_positive_evidence_is_left_out_of_shares_alone():
+    mine = pictures()
+    mine.loc[:3, ["inside", "rim", "corners"]] = np.nan
+    found = summarise("m", mine, resamples=50)
+    n = found[found["group"] == "all"].set_index("measure")["n"]
+    assert n["inside"] == n["inside_gain"] == 36
+    assert n["deletion"] == 40
+
+
+def test_without_wrong_answers_nothing_is_said_of_them():
+    found = summarise("m", pictures().assign(right=1), resamples=50)
+    assert values(found, "wrong").isna().all()
+    assert set(found[found["group"] == "wrong"]["n"]) == {0}
+
+
+def test_files_are_read_together_and_the_first_word_counts(tmp_path):
+    first, second = tmp_path / "a.csv", tmp_path / "b.csv"
+    summarise("m", pictures(), resamples=20).to_csv(first, index=False)
+    other = pd.concat([summarise(name, pictures(8), resamples=20) for name in ("m", "k")])
+    other.to_csv(second, index=False)
+    found = read_map_quality([first, second])
+    assert set(found["model"]) == {"m", "k"}
+    assert found[(found["model"] == "m") & (found["measure"] == "rim")]["n"].max() == 40
+    assert read_map_quality([]).empty
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("model,group\nm,all\n", "lacks the columns"),
+        (",".join(COLUMNS) + "\nm,some,rim,1,1,1,1,1\n", "has the groups"),
+        ("", "Cannot read"),
+    ],
+)
+def test_a_file_that_is_none_is_refused_by_name(tmp_path, text, words):
+    (tmp_path / "odd.csv").write_text(text)
+    with pytest.raises(EvaluationError, match=words) as refused:
+        read_map_quality([tmp_path / "odd.csv"])
+    assert "odd.csv" in str(refused.value)
+
+
+def test_what_is_bundled_and_what_lies_below_the_runs_is_found(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "map_quality.csv").touch()
+    found = map_quality_files(tmp_path)
+    assert found[-1] == tmp_path / "mine" / "map_quality.csv"
+    bundled = read_map_quality(found[:-1])
+    assert "lesionlens-lite0" in set(bundled["model"])
+    assert bundled[bundled["group"] == "all"]["n_lesions"].min() >= 150

@@ -1,0 +1,89 @@
+"""Measuring maps: what was stopped goes on, and only the own test pictures of a checkpoint count."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from core.data.readers import read_dataset
+from core.data.splits import Split
+from core.errors import EvaluationError
+from core.evaluate.map_quality import read_map_quality
+from core.models.checkpoint import load_checkpoint
+from train.__main__ import app
+from train.maps import RESULT_FILE, measure_maps
+
+
+@pytest.fixture
+def measure(tiny, tmp_path):
+    """Return a function that measures the tiny checkpoint's maps, with one mask for every picture."""
+    mask = np.zeros((60, 80), np.uint8)
+    mask[15:45, 20:60] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    metadata = read_dataset(tiny.data)
+    checkpoint = load_checkpoint(tiny.run.path / "checkpoint", reference=tiny.reference)
+
+    def run(seed=5, *, masks=None, progress=None):
+        return measure_maps(
+            checkpoint,
+            metadata,
+            Split.of(metadata, seed=seed),
+            dict.fromkeys(metadata["image_id"], tmp_path / "mask.png") if masks is None else masks,
+            tmp_path / "out",
+            name="tiny",
+            lesions=1000,
+            progress=progress,
+        )
+
+    return run
+
+
+class Stopped(Exception):
+    pass
+
+
+def test_a_stopped_measurement_goes_on_and_forgets_a_torn_line(measure, tmp_path):
+    def stop(done, total):
+        if done == 3:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        measure(progress=stop)
+    (known,) = (tmp_path / "out").glob("pictures-*.jsonl")
+    before = [json.loads(line) for line in known.read_text().splitlines() if line]
+    assert len(before) == 3
+    with known.open("a") as file:
+        file.write('\n{"image_id": "torn')
+    seen = []
+    table = measure(progress=lambda done, total: seen.append((done, total)))
+    assert seen[0][0] == 3
+    assert seen[-1][0] == seen[-1][1]
+    assert set(table[table["measure"] == "deletion"].set_index("group").loc["all", ["n"]]) == {seen[0][1]}
+    assert read_map_quality([tmp_path / "out" / RESULT_FILE]).shape == table.shape
+    flat = table[(table["measure"] == "inside_flat") & (table["group"] == "all")]["value"].item()
+    # The mask covers the middle quarter; the network of this test sees a square of 4:3 pictures.
+    assert 0.2 < flat < 0.4
+
+
+def test_the_command_prints_the_numbers_and_says_where_they_are(tiny, tmp_path):
+    data = shutil.copytree(tiny.data, tmp_path / "data")
+    metadata = read_dataset(data)
+    in_test = Split.of(metadata, seed=5).of_images(metadata["image_id"]) == "test"
+    for image_id in metadata.loc[in_test.to_numpy(), "image_id"].iloc[:3]:
+        Image.fromarray(np.full((60, 80), 255, np.uint8)).save(data / f"{image_id}_segmentation.png")
+    arguments = ["maps", "--checkpoint", tiny.reference, "--data", str(data), "--out", str(tmp_path / "out")]
+    printed = CliRunner().invoke(app, arguments, catch_exceptions=False).output
+    # A mask of the whole picture has all the evidence.
+    assert "inside_flat        1.000" in printed
+    assert "n = 3)" in printed
+    assert (tmp_path / "out" / RESULT_FILE).is_file()
+
+
+def test_other_pictures_and_none_are_refused(measure):
+    with pytest.raises(EvaluationError, match="trained with another split"):
+        measure(seed=99)
+    with pytest.raises(EvaluationError, match=r"No test picture with a lesion mask.*_segmentation\.png"):
+        measure(masks={})

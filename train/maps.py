@@ -1,0 +1,128 @@
+"""Measure a checkpoint's evidence maps over many test pictures: where evidence lies, and whether it matters.
+
+What was measured of a picture is written at once, so a run that was stopped goes on in the same folder.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Hashable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+
+from core.data.facts import Facts
+from core.data.masks import read_mask_as_seen
+from core.data.pictures import read_picture
+from core.data.splits import Split
+from core.errors import EvaluationError
+from core.evaluate.map_quality import PICTURE_COLUMNS, summarise
+from core.evaluate.robustness import sample_lesions
+from core.explain.trust import curves, shares_of
+from core.heap import keep_large_blocks
+from core.labels import INDEX
+from core.models.checkpoint import Checkpoint
+from core.predict.predictor import answer, look
+
+RESULT_FILE: Final = "map_quality.csv"
+
+
+def measure_maps(
+    checkpoint: Checkpoint,
+    metadata: pd.DataFrame,
+    split: Split,
+    masks: Mapping[str, Path],
+    out: Path,
+    *,
+    name: str,
+    lesions: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> pd.DataFrame:
+    """Measure the maps of test pictures and write `map_quality.csv`; returns its rows.
+
+    Args:
+        checkpoint: whose maps. metadata: the dataset.
+        split: must be the checkpoint's own.
+        masks: the lesion masks that are here, by image id; only pictures that have one are measured.
+        out: the folder to write; what an interrupted run left there is used.
+        name: what the rows call the model.
+        lesions: how many test lesions; the mix of diagnoses is kept close.
+        progress: called with (pictures done, pictures).
+
+    Raises:
+        EvaluationError: another split, or no pictures with masks.
+    """
+    if split.hash != checkpoint.manifest.split_hash:
+        raise EvaluationError(
+            f"Checkpoint {checkpoint.manifest.name} was trained with another split of data than this dataset "
+            "gives: its test pictures may have been trained on. Use the dataset it was trained on."
+        )
+    in_test = split.of_images(metadata["image_id"]) == "test"
+    mine = metadata[in_test & metadata["image_path"].notna() & metadata["image_id"].isin(list(masks))]
+    if mine.empty:
+        raise EvaluationError(
+            "No test picture with a lesion mask is here. Masks lie anywhere below --data and are named like "
+            "their picture, with _segmentation.png at the end."
+        )
+    mine = sample_lesions(mine.reset_index(drop=True), lesions)
+    # Every picture wants the same large batches again.
+    keep_large_blocks()
+    out.mkdir(parents=True, exist_ok=True)
+    # Named by the weights: another checkpoint in the same folder goes on with nothing of this one.
+    known = out / f"pictures-{_short(checkpoint)}.jsonl"
+    todo = mine[~mine["image_id"].isin(_kept(known)["image_id"])]
+    with known.open("a", encoding="utf-8") as file:
+        for done, row in enumerate(todo.to_dict("records")):
+            if progress is not None:
+                progress(len(mine) - len(todo) + done, len(mine))
+            measured = _measure(checkpoint, row, masks[row["image_id"]])
+            # The line break first: it ends a line that a killed run left torn.
+            file.write("\n" + json.dumps(measured))
+            file.flush()
+    if progress is not None:
+        progress(len(mine), len(mine))
+    kept = _kept(known)
+    table = summarise(name, kept[kept["image_id"].isin(mine["image_id"])])
+    table.to_csv(out / RESULT_FILE, index=False, float_format="%.5f")
+    return table
+
+
+def _short(checkpoint: Checkpoint) -> str:
+    return hashlib.sha256(checkpoint.identity.partition("|")[2].encode()).hexdigest()[:12]
+
+
+def _measure(checkpoint: Checkpoint, row: Mapping[Hashable, Any], mask: Path) -> dict[str, object]:
+    """Return what is measured of one picture, by PICTURE_COLUMNS."""
+    pixels = read_picture(Path(str(row["image_path"])), name=str(row["image_id"])).pixels
+    looked = look(checkpoint, pixels)
+    index = int(answer(checkpoint, looked, _facts(row)).probabilities.argmax())
+    shape = looked.seen.shape[:2]
+    inside = read_mask_as_seen(mask, shape)
+    found = curves(checkpoint, looked, index)
+    return {
+        "image_id": row["image_id"],
+        "lesion_id": row["lesion_id"],
+        "right": int(index == INDEX[str(row["dx"])]),
+        **vars(shares_of(looked.maps[index], shape, inside)),
+        "inside_flat": float(inside.mean()),
+        "deletion": found.area(found.deletion),
+        "deletion_random": found.area(found.random_deletion),
+        "insertion": found.area(found.insertion),
+        "insertion_random": found.area(found.random_insertion),
+    }
+
+
+def _facts(row: Mapping[Hashable, Any]) -> Facts:
+    age, sex, site = (None if pd.isna(row[key]) else row[key] for key in ("age_years", "sex", "site"))
+    return Facts(None if age is None else float(age), sex, site)
+
+
+def _kept(file: Path) -> pd.DataFrame:
+    """Return what was measured before, a torn line left out; columns PICTURE_COLUMNS."""
+    rows = []
+    for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else ():
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return pd.DataFrame(rows, columns=list(PICTURE_COLUMNS)).drop_duplicates("image_id")
