@@ -201,8 +201,8 @@ def score(
         Prior, typer.Option(help="The mix of diagnoses the probabilities are for: HAM10000's, or all alike.")
     ] = Prior.data,
     views: Annotated[Views, typer.Option(help="Orientations to average.")] = Views.four,
-    answer_all: Annotated[
-        bool, typer.Option("--answer-all", help="Answer also what the model does not know, for a challenge.")
+    leave_out_unknown: Annotated[
+        bool, typer.Option("--leave-out-unknown", help="Leave out what the model does not know, as pages do.")
     ] = False,
     workers: WorkersOption = 1,
 ) -> None:
@@ -217,7 +217,11 @@ def score(
         out,
         metadata=metadata,
         way=Way(
-            prior=prior.value, views=int(views.value), gated=not answer_all, batch=BATCH, workers=workers
+            prior=prior.value,
+            views=int(views.value),
+            gated=leave_out_unknown,
+            batch=BATCH,
+            workers=workers,
         ),
         progress=_display().counting("pictures"),
     )

@@ -39,7 +39,7 @@ def score_folder(
 ) -> Scored:
     """Answer the pictures of a folder and write `out`, one row a picture that has an answer, by name.
 
-    way: a challenge wants an answer to everything: its `gated` is then False.
+    way: `gated` leaves out what the checkpoint does not know; a challenge wants an answer to everything.
 
     Raises:
         DataError: the folder holds no pictures, two of one name, or none that can be answered.

@@ -9,6 +9,7 @@ A folder with two files or three:
 Models are compared from artifacts alone, so one whose weights are not here still has its row.
 """
 
+import codecs
 import hashlib
 import io
 import json
@@ -259,7 +260,8 @@ def isic_csv(image_ids: Sequence[str], probabilities: np.ndarray, *, name: str =
         )
     for column in ISIC_2018_COLUMNS:
         table[column] = np.asarray(probabilities)[:, INDEX[CODE_OF_ISIC_COLUMN[column]]]
-    return to_csv(table, float_format="%.7g")
+    # A program reads this: many take the mark at the beginning for a part of the first column's name.
+    return to_csv(table, float_format="%.7g").removeprefix(codecs.BOM_UTF8)
 
 
 def _check_probabilities(table: pd.DataFrame, source_name: str) -> None:

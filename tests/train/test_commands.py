@@ -243,8 +243,7 @@ def test_evaluate_refuses_a_part_without_readable_pictures(tiny, checkpoint, tmp
 
 def test_score_writes_one_row_a_picture_and_says_by_exit_code_what_it_skipped(tiny, pictures, tmp_path):
     out = tmp_path / "answers" / "predictions.csv"
-    done = invoke("score", "--checkpoint", tiny.reference, "--images", str(pictures), "--out", str(out),
-                  "--answer-all")  # fmt: skip
+    done = invoke("score", "--checkpoint", tiny.reference, "--images", str(pictures), "--out", str(out))
     assert done.exit_code == 3
     assert "skipped P2.png: P2.png" in done.stderr
     assert "5 pictures answered, 0 of them with facts" in done.stdout

@@ -7,8 +7,9 @@ import numpy as np
 import streamlit as st
 
 from core import words
+from core.errors import LesionLensError
 from core.labels import BY_CODE, CODES, INDEX
-from pages.ui import cache, charts
+from pages.ui import cache, charts, notices
 from pages.ui.predict import lesion
 from pages.ui.predict.whatif import Question
 
