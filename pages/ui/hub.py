@@ -91,14 +91,17 @@ def begin(reference: Reference) -> None:
 
 
 @st.dialog("A checkpoint from the Hub", width="medium", on_dismiss="rerun")
-def fetch_dialog() -> None:
-    """Ask which checkpoint to fetch, and fetch it."""
+def fetch_dialog(*, only: bool = False) -> None:
+    """Ask which checkpoint to fetch, and fetch it. only: what it was measured to, without its weights."""
     if not settings().allow_training:
         st.info(_LOCKED, icon=":material/lock:")
         return
     st.markdown(
-        "Any checkpoint that LesionLens published, or an image classifier of timm whose labels are the seven "
-        "diagnoses. Only its settings, weights (safetensors) and card are fetched."
+        "Any checkpoint that LesionLens published with its evaluation. A few hundred kilobytes are fetched: "
+        "its answers to its own test pictures; its weights are not needed to compare it."
+        if only
+        else "Any checkpoint that LesionLens published, or an image classifier of timm whose labels are the "
+        "seven diagnoses. Only its settings, weights (safetensors) and card are fetched."
     )
     text = st.text_input(
         "Repository",
@@ -106,7 +109,7 @@ def fetch_dialog() -> None:
         help="owner/name, with @ and a branch, tag or commit where a certain one is meant.",
         key="hub_repository",
     ).strip()
-    only = st.checkbox(
+    only = only or st.checkbox(
         "Only what it was measured to, for the Compare page",
         key="hub_only_evaluation",
         help="A few hundred kilobytes instead of the weights.",
@@ -130,10 +133,10 @@ def fetch_dialog() -> None:
     draw_fetch(reference)
 
 
-def fetch_button() -> None:
-    """Draw the button that opens the dialog."""
+def fetch_button(*, only: bool = False) -> None:
+    """Draw the button that opens the dialog. only: for what a checkpoint was measured to."""
     if st.button("From the Hub", icon=":material/cloud_download:", key="hub_open"):
-        fetch_dialog()
+        fetch_dialog(only=only)
 
 
 def _key(reference: Reference) -> str:

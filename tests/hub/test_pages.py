@@ -169,6 +169,15 @@ def publishing(open_page, monkeypatch, **environment):
     return app.run()
 
 
+def test_compare_offers_to_fetch_an_evaluation_alone(open_page, everybodys_hub):
+    app = open_page("Compare", show="Bring your own")
+    app.button(key="hub_open").click().run()
+    assert not app.exception
+    assert "its weights are not needed" in said(app)
+    assert "hub_only_evaluation" not in app.session_state
+    assert everybodys_hub.requests == []
+
+
 def test_publishing_is_refused_without_a_token_and_on_a_shared_server(open_page, monkeypatch):
     assert "Set HF_TOKEN" in said(publishing(open_page, monkeypatch), "info").replace("`", "")
     shared = publishing(open_page, monkeypatch, LESIONLENS_ALLOW_TRAINING="false", HF_TOKEN="hf_write")

@@ -7,7 +7,7 @@ import streamlit as st
 from core.errors import EvaluationError
 from core.evaluate.artifact import Evaluation
 from core.evaluate.foreign import read_artifact, read_isic
-from pages.ui import notices
+from pages.ui import hub, notices
 from pages.ui.compare.compared import IMPORTED
 
 
@@ -15,14 +15,16 @@ def draw(known: Sequence[Evaluation]) -> None:
     """Draw both ways to bring one, and what was brought in this session."""
     st.caption(
         "What you bring stays in this session's memory; it is not written anywhere. It is compared with "
-        "what has "
-        "the same pictures and the same truth, and refused by name otherwise."
+        "what has the same pictures and the same truth, and refused by name otherwise."
     )
     left, right = st.columns(2, gap="large")
     with left:
         _draw_isic(known)
     with right:
         _draw_artifact()
+    st.header("A published checkpoint", anchor=False)
+    st.caption("What it was measured to is enough to compare it; it is kept in the cache folder.")
+    hub.fetch_button(only=True)
     _draw_brought()
 
 
