@@ -42,13 +42,15 @@ def share_heaps() -> bool:
 
 
 @cache
-def leave_out_of_collection() -> None:
+def leave_out_of_collection(imported: str) -> None:  # noqa: ARG001 -- what has been; once for each
     """Let Python's collector pass over all that is here now, for a server that has just imported torch.
 
     Streamlit collects everything after every run of a script, so once a second while a bar moves. With the
     600,000 objects that the imports leave, that takes 0.34 s of processor time and holds Python's lock: on a
-    busy machine the job behind the bar came to a standstill. Once a process, since what is passed over is
-    never collected again.
+    busy machine the job behind the bar came to a standstill. Once for each of a few libraries, since what is
+    passed over is never collected again.
+
+    imported: names what has just been imported.
     """
     gc.collect()
     gc.freeze()

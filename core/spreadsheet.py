@@ -16,17 +16,24 @@ _CELL_IN_A_NOTE: Final = re.compile(r"([,;]\s*\"?)(?=[=+\-@])")
 
 
 def to_csv(
-    table: pd.DataFrame, *, notes: Iterable[str] = (), index: bool = False, float_format: str | None = None
+    table: pd.DataFrame,
+    *,
+    notes: Iterable[str] = (),
+    index: bool = False,
+    float_format: str | None = None,
+    guarded: bool = True,
 ) -> bytes:
     """Return a table as UTF-8 CSV; numbers are left as they are, also negative ones in a column of text.
 
     notes: what is said before the table, each on a line that begins with "# ".
     index: whether the index is the first column.
+    guarded: False for what only programs read, to which an apostrophe would be a part of an id.
     """
     lines = [f"# {_CELL_IN_A_NOTE.sub(_apostrophe, ' '.join(note.split()))}\n" for note in notes]
     columns = table.reset_index() if index else table
-    guarded = pd.DataFrame({guard(str(name)): _column(columns[name]) for name in columns})
-    text = guarded.to_csv(index=False, lineterminator="\n", float_format=float_format)
+    if guarded:
+        columns = pd.DataFrame({guard(str(name)): _column(columns[name]) for name in columns})
+    text = columns.to_csv(index=False, lineterminator="\n", float_format=float_format)
     # The mark at the beginning lets spreadsheets read names that are not ASCII.
     return ("".join(lines) + text).encode("utf-8-sig")
 

@@ -279,7 +279,7 @@ def next_steps(top_code: str, above: bool | None) -> tuple[str, ...]:
         return (
             "Make an appointment with a dermatologist, and show them the spot itself.",
             SEE_SOMEBODY_SOON,
-            "Most spots that a model points out turn out harmless. It takes an examination to know.",
+            "Not every spot that a model points out is a cancer, and only an examination can tell.",
         )
     return (
         "The model can miss a cancer, as every model does.",

@@ -17,7 +17,7 @@ from scipy import ndimage
 from core.data.quality import to_lab
 
 MAX_SIDE_PX: Final = 512
-LEAST_PX: Final = 30
+LEAST_PX: Final = 100
 """A smaller mask has no shape that could be measured."""
 
 _NBSP: Final = "\N{NO-BREAK SPACE}"
@@ -159,8 +159,11 @@ def asymmetry(mask: np.ndarray) -> tuple[float, float]:
 
 
 def irregularity(mask: np.ndarray) -> float:
-    """Return the border irregularity P² / (4π A), 1 for a circle: the isoperimetric quotient turned over."""
-    return perimeter(mask) ** 2 / (4 * math.pi * float(mask.sum()))
+    """Return the border irregularity P² / (4π A), 1 for a circle: the isoperimetric quotient turned over.
+
+    No shape has less than a circle; what a grid of pixels makes of a small one can be a few hundredths less.
+    """
+    return max(1.0, perimeter(mask) ** 2 / (4 * math.pi * float(mask.sum())))
 
 
 def perimeter(mask: np.ndarray) -> float:

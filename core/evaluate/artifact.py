@@ -223,13 +223,15 @@ def check_table(table: pd.DataFrame, *, source_name: str) -> None:
 
 
 def write_isic_csv(path: Path, image_ids: Sequence[str], probabilities: np.ndarray) -> None:
-    """Write what `isic_csv` returns; a file already there is replaced, whole or not at all.
+    """Write answers as the ISIC 2018 challenge takes them, with ids as they are.
+
+    A file already there is replaced, whole or not at all.
 
     Raises:
         EvaluationError: repeated image ids, or a file that cannot be written.
         ValueError: probabilities that are not of shape (N, 7).
     """
-    written = isic_csv(image_ids, probabilities, name=path.name)
+    written = isic_csv(image_ids, probabilities, name=path.name, guarded=False)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _write_atomically(path, lambda part: part.write_bytes(written))
@@ -237,13 +239,17 @@ def write_isic_csv(path: Path, image_ids: Sequence[str], probabilities: np.ndarr
         raise EvaluationError(f"Cannot write {path}: {problem}.") from problem
 
 
-def isic_csv(image_ids: Sequence[str], probabilities: np.ndarray, *, name: str = "The table") -> bytes:
+def isic_csv(
+    image_ids: Sequence[str], probabilities: np.ndarray, *, name: str = "The table", guarded: bool = True
+) -> bytes:
     """Return answers as the ISIC 2018 challenge takes them: image,MEL,NV,BCC,AKIEC,BKL,DF,VASC.
 
     Args:
         image_ids: one a picture, in the order of the rows.
         probabilities: columns in the order of CODES, shape (N, 7).
         name: of the table, for messages.
+        guarded: whether a spreadsheet may open it: ids that it would run as formulas are then marked, and no
+            longer what the challenge calls the picture.
 
     Raises:
         EvaluationError: repeated image ids.
@@ -261,7 +267,7 @@ def isic_csv(image_ids: Sequence[str], probabilities: np.ndarray, *, name: str =
     for column in ISIC_2018_COLUMNS:
         table[column] = np.asarray(probabilities)[:, INDEX[CODE_OF_ISIC_COLUMN[column]]]
     # A program reads this: many take the mark at the beginning for a part of the first column's name.
-    return to_csv(table, float_format="%.7g").removeprefix(codecs.BOM_UTF8)
+    return to_csv(table, float_format="%.7g", guarded=guarded).removeprefix(codecs.BOM_UTF8)
 
 
 def _check_probabilities(table: pd.DataFrame, source_name: str) -> None:

@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 import numpy as np
 import torch
+from scipy.stats import rankdata
 
 from core.data.preprocessing import Preprocessing
 from core.explain.cam import cam
@@ -283,11 +284,13 @@ def centred_blob(shape: tuple[int, int]) -> np.ndarray:
 
 
 def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """Return Spearman's rank correlation of two maps of one shape; NaN where one is flat."""
+    """Return Spearman's rank correlation of two maps of one shape; NaN where one is flat.
+
+    Equal values share the mean of their ranks: half of a map that only shows what speaks for it is zero.
+    """
     if np.ptp(first) == 0 or np.ptp(second) == 0:
         return float("nan")
-    ranks = [np.argsort(np.argsort(one, axis=None)).astype(np.float64) for one in (first, second)]
-    return float(np.corrcoef(ranks[0], ranks[1]).item(1))
+    return float(np.corrcoef(rankdata(first), rankdata(second)).item(1))
 
 
 def _logits(checkpoint: Checkpoint, pictures: Sequence[np.ndarray], index: int) -> np.ndarray:

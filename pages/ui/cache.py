@@ -114,7 +114,7 @@ def _checkpoint(folder: Path, reference: str, written: int) -> "Checkpoint":  # 
     from core.models.checkpoint import load_checkpoint
 
     share_heaps()
-    leave_out_of_collection()
+    leave_out_of_collection("torch")
     return load_checkpoint(folder, reference=reference)
 
 

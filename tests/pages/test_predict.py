@@ -546,7 +546,7 @@ def test_what_to_do_never_ends_in_doing_nothing(top, above):
     assert any("appointment" in step or "looked at" in step for step in steps)
     assert words.SEE_SOMEBODY_SOON in steps
     assert ("appointment" in steps[0]) == (top == "mel" or above is True)
-    assert not re.search(r"\b(safe|harmless\.|no need|don't worry|all clear)\b", " ".join(steps).lower())
+    assert not re.search(r"\b(safe|harmless|no need|don't worry|all clear)\b", " ".join(steps).lower())
 
 
 def test_a_refused_picture_is_told_how_to_take_a_better_one(open_page, use, tmp_path):

@@ -53,8 +53,10 @@ def draw(evaluations: Sequence[Evaluation]) -> None:
 
 def command(chosen: Evaluation, lesions: int = DEFAULT_LESIONS) -> str:
     """Return the command that measures a model, into a folder where the page looks."""
-    data = settings().data_dir or "path/to/HAM10000"
-    folder = measuring.folder_of(settings().runs_dir, chosen.name, lesions)
+    # Visitors of a shared server need not know where things lie on it.
+    own = settings().allow_training
+    data = (own and settings().data_dir) or "path/to/HAM10000"
+    folder = measuring.folder_of(settings().runs_dir if own else Path("runs"), chosen.name, lesions)
     words = [
         "python", "-m", "train", "robustness", "--checkpoint", chosen.checkpoint, "--data", str(data),
         "--lesions", str(lesions), "--name", chosen.name, "--out", str(folder),

@@ -62,7 +62,7 @@ def draw(compared: Compared) -> None:
     )
     table = as_table(compared, columns)
     st.dataframe(
-        table,
+        table.assign(model=[compared.label(place) for place in range(len(table))]),
         column_config={
             str(name): st.column_config.NumberColumn(format="%.3f") for name in table if _is_value(name)
         },
@@ -85,7 +85,7 @@ def as_table(compared: Compared, columns: list[str]) -> pd.DataFrame:
     """Return one row a model: numbers to sort by, each with its interval, and facts of the model."""
     rows = []
     for place in range(len(compared.names)):
-        row: dict[str, object] = {"model": compared.label(place)}
+        row: dict[str, object] = {"model": compared.names[place]}
         for name in columns:
             found = compared.measured(place, name)
             row[title(name)] = (

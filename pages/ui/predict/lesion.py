@@ -12,7 +12,8 @@ from core import words
 from core.data.lesion_shape import MEASURES, measure_lesion
 from core.data.masks import as_seen, draw_outline, find_masks, read_mask
 from core.errors import LesionLensError
-from pages.ui import cache, inputs, notices
+from core.heap import leave_out_of_collection
+from pages.ui import cache, notices
 from pages.ui.inputs import Asked
 from pages.ui.predict.whatif import Question
 
@@ -133,16 +134,19 @@ def _found(digest: str, _pixels: np.ndarray) -> "tuple[LesionMask, float]":  # n
     from core.explain.lesion_mask import bundled_masks
 
     network = bundled_masks()
+    leave_out_of_collection("segmentation models")
     return network.find(_pixels), network.manifest.dice
 
 
 def _of_dataset(asked: Asked) -> np.ndarray | None:
-    """Return the dataset's own mask of a picture that has the name of one; None where there is none."""
-    folder, _ = inputs.offered()
-    if folder is None or not asked.name:
+    """Return the dataset's own mask of a picture that was picked from it; None where there is none.
+
+    A name proves nothing: what somebody uploads under it may be cut or turned.
+    """
+    if asked.folder is None or asked.image_id is None:
         return None
     try:
-        file = _masks(folder, cache.dataset(folder)["image_id"]).get(Path(asked.name).stem)
+        file = _masks(asked.folder, cache.dataset(asked.folder)["image_id"]).get(asked.image_id)
         return None if file is None else read_mask(file, asked.pixels.shape[:2])
     except LesionLensError as problem:
         notices.refuse(problem)

@@ -8,6 +8,7 @@ from typing import Any, Final
 import streamlit as st
 
 from core.data.facets import Facets
+from core.data.recipes import RECIPES_FOLDER
 from core.errors import LesionLensError, RunError
 from core.runs import control, estimate, queue
 from core.runs.estimate import BUDGETS_S, Estimate
@@ -221,7 +222,7 @@ def _draw_plan(asked: Asked) -> None:
             notices.refuse(problem, icon=":material/timer_off:")
             return
     try:
-        _check(asked.recipe.name, (*asked.overrides, *cut))
+        _check(asked.recipe.name, (*asked.overrides, *cut), _written(asked.recipe))
     except LesionLensError as problem:
         notices.refuse(problem)
         return
@@ -240,9 +241,13 @@ def _draw_plan(asked: Asked) -> None:
 
 
 @st.cache_data(max_entries=256, ttl="1h", show_spinner="Asking the trainer whether this can be")
-def _check(recipe: str, overrides: tuple[str, ...]) -> None:
+def _check(recipe: str, overrides: tuple[str, ...], written: int) -> None:  # noqa: ARG001 -- a key
     """Refuse what cannot be trained before anybody starts it, so that starting takes no time."""
     control.resolved_recipe(recipe, overrides)
+
+
+def _written(recipe: RecipeCard) -> int:
+    return (RECIPES_FOLDER / f"{recipe.name}.toml").stat().st_mtime_ns
 
 
 def _consequences(asked: Asked, measured: Estimate | None, cut: tuple[str, ...]) -> list[str]:

@@ -48,8 +48,8 @@ def test_print_is_found_dark_on_pale_and_pale_on_dark_and_nothing_else_is_print(
     for kind in NO_LESIONS:
         for seed in range(3):
             pixels = draw_no_lesion(kind, seed)
-            found = [count_glyphs(pixels), count_glyphs(255 - pixels)]
-            assert all(glyphs >= LEAST_GLYPHS for glyphs in found) == (kind == "text")
+            found = {count_glyphs(one) >= LEAST_GLYPHS for one in (pixels, 255 - pixels)}
+            assert found == {kind == "text"}
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (3, 400, 3), (40, 40, 3)])

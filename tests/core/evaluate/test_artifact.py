@@ -180,7 +180,7 @@ def test_every_column_of_an_evaluation_is_required(column, tmp_path):
 def test_the_challenge_file_has_the_challenges_columns_in_its_order(tmp_path):
     probabilities = np.array([[0.01, 0.02, 0.03, 0.04, 0.5, 0.3, 0.1], np.full(7, 1 / 7)])
     write_isic_csv(tmp_path / "out" / "predictions.csv", ["ISIC_1", "ISIC_2"], probabilities)
-    lines = (tmp_path / "out" / "predictions.csv").read_text(encoding="utf-8-sig").splitlines()
+    lines = (tmp_path / "out" / "predictions.csv").read_text(encoding="utf-8").splitlines()
     assert lines[0] == "image,MEL,NV,BCC,AKIEC,BKL,DF,VASC"
     assert lines[1] == "ISIC_1,0.5,0.3,0.02,0.01,0.03,0.04,0.1"
     assert sum(map(float, lines[2].split(",")[1:])) == pytest.approx(1, abs=1e-6)
@@ -190,6 +190,12 @@ def test_the_challenge_file_has_the_challenges_columns_in_its_order(tmp_path):
 def test_the_challenge_file_keeps_ids_that_look_like_numbers(tmp_path):
     write_isic_csv(tmp_path / "p.csv", ["007"], np.eye(7)[[INDEX["mel"]]])
     assert (tmp_path / "p.csv").read_text().splitlines()[1].startswith("007,1,0")
+
+
+def test_the_challenge_file_keeps_ids_that_a_spreadsheet_would_run(tmp_path):
+    write_isic_csv(tmp_path / "p.csv", ["-d", "=e"], np.eye(7)[:2])
+    lines = (tmp_path / "p.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["image", "-d", "=e"]
 
 
 def test_the_challenge_file_refuses_an_image_twice_and_rows_that_do_not_fit(tmp_path):

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy.stats import spearmanr
 
 from core.explain.trust import (
     SHIFTS,
@@ -138,3 +139,11 @@ def test_ranks_agree_however_maps_are_stretched():
     assert rank_correlation(found, np.exp(found)) == pytest.approx(1)
     assert rank_correlation(found, -found) == pytest.approx(-1)
     assert np.isnan(rank_correlation(found, np.ones((7, 9))))
+
+
+def test_what_is_equal_has_no_order_in_a_rank_correlation():
+    one, other = np.zeros((7, 7)), np.zeros((7, 7))
+    one[0, 0] = other[6, 6] = 1.0
+    assert rank_correlation(one, other) == pytest.approx(-1 / 48)
+    half = np.maximum(np.random.default_rng(0).normal(size=(2, 9, 9)), 0)
+    assert rank_correlation(*half) == pytest.approx(spearmanr(half[0].ravel(), half[1].ravel()).statistic)
