@@ -198,7 +198,7 @@ def risk(malignancy: float, threshold: float | None, above: bool | None, reader:
         body = {
             "patient": (
                 f"{numbers} The model finds features that it has seen in skin cancer or its early stages. "
-                "Many such findings turn out harmless; only an examination can tell."
+                "Only an examination can tell what it is."
             ),
             "clinician": f"{numbers} Melanoma, basal cell carcinoma and actinic keratosis / Bowen summed.",
             "ML": f"{numbers} Sum of the mel, bcc and akiec probabilities.",
@@ -365,7 +365,7 @@ def elsewhere(probability: float, place: Place, share: float, reader: Reader) ->
     }[reader.name].replace("%", f"{NBSP}%")
     return (
         f"{said}, the same score means a malignancy probability of **{percent(probability)}**. The decision "
-        f"stays as it is. Share of malignant lesions: {place.source}."
+        f"and its threshold stay with the score as it is. Share of malignant lesions: {place.source}."
     )
 
 

@@ -95,8 +95,9 @@ MEASURES: Final[Mapping[str, ShapeMeasure]] = {
         lambda value: f"{value:.2f}",
     ),
     "colours": ShapeMeasure(
-        "Colours",
-        f"How many colours, 20 units of CIELAB apart, fill 2{_NBSP}% of the lesion or more.",
+        "Shades",
+        f"How many colours, 20 units of CIELAB apart, fill 2{_NBSP}% of the lesion or more. Lighter and "
+        "darker of one hue count apart, so these are more than an eye would name.",
         lambda value: f"{value:.0f}",
     ),
     "colour_spread": ShapeMeasure(

@@ -84,11 +84,11 @@ RULES: Final = {
     for rule in (
         Rule(
             "sensitivity", "Target sensitivity", "Catch at least this share of malignant pictures.",
-            0.50, 1.00, 0.01, 0.95, _reach_sensitivity, "at least {:.0%} of malignant pictures caught",
+            0.50, 1.00, 0.01, 0.95, _reach_sensitivity, "at least {:.0%} of malignant val pictures caught",
         ),
         Rule(
             "specificity", "Target specificity", "Leave at least this share of benign pictures alone.",
-            0.50, 0.99, 0.01, 0.80, _reach_specificity, "at least {:.0%} of benign pictures left alone",
+            0.50, 0.99, 0.01, 0.80, _reach_specificity, "at least {:.0%} of benign val pictures left alone",
         ),
         Rule(
             "cost", "Cost ratio", "How many false alarms one missed malignancy is worth; the total is least.",

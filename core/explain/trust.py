@@ -12,6 +12,7 @@ from typing import Final, Literal
 import numpy as np
 import torch
 from scipy.stats import rankdata
+from torch import nn
 
 from core.data.preprocessing import Preprocessing
 from core.explain.cam import cam
@@ -143,8 +144,8 @@ class TrustCard:
                 f"The map passes all {passed} checks that could be made: it shows what this network used. "
                 "That the network was right to use it does not follow."
             )
-        failed = ", ".join(check.title.lower() for check in asked if check.state == "failed")
-        return f"The map passes {passed} of {len(asked)} checks. Do not lean on it; it fails: {failed}."
+        failed = ", ".join(f"“{check.title}”" for check in asked if check.state == "failed")
+        return f"The map passes {passed} of {len(asked)} checks. Do not lean on it. Not shown: {failed}."
 
 
 def examine(
@@ -226,6 +227,10 @@ def twin_map(checkpoint: Checkpoint, seen: np.ndarray, index: int, *, seed: int 
             for part in twin.backbone.modules():
                 if callable(reset := getattr(part, "reset_parameters", None)):
                     reset()
+                if isinstance(part, nn.BatchNorm2d):
+                    # By the picture's own statistics: by fresh ones a deep random network fades to nothing.
+                    part.track_running_stats = False
+                    part.running_mean = part.running_var = None
             for head in twin.backbone.get_classifier().parameters():
                 head.normal_(0, 0.1)
     finally:
@@ -326,8 +331,8 @@ def _checks(card: TrustCard) -> tuple[Check, ...]:
     return (
         _check(
             "What it marks matters",
-            f"With the marked places gone first, the logit is {deletion:.2f} lower on average than at "
-            f"random; with them put back first, {insertion:.2f} higher.",
+            f"With the marked places gone first, the logit is {_against(-deletion)} on average than at "
+            f"random; with them put back first, {_against(insertion)}.",
             deletion > 0 and insertion > 0,
         ),
         _check_lesion(card),
@@ -358,7 +363,7 @@ def _checks(card: TrustCard) -> tuple[Check, ...]:
 
 
 def _check_lesion(card: TrustCard) -> Check:
-    title, shares = "Evidence is on the lesion", card.shares
+    title, shares = "More evidence on the lesion than a blob has", card.shares
     if card.place.mask is None:
         return Check(title, card.place.source, "not measured")
     if not np.isfinite(shares.inside):
@@ -382,6 +387,10 @@ def _check_edge(name: str, where: str, share: float, blob: float, flat: float) -
         f"flat map {flat:.0%}.",
         share < flat,
     )
+
+
+def _against(difference: float) -> str:
+    return f"{abs(difference):.2f} {'higher' if difference > 0 else 'lower'}"
 
 
 def _check(title: str, finding: str, passed: bool | None) -> Check:

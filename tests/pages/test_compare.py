@@ -271,8 +271,8 @@ def test_the_predict_page_decides_by_the_point_of_the_address(open_page):
         open_page("Predict", reader="clinician", point="specificity:0.95"),
     )
     assert not strict.exception
-    assert "at least 95% of benign pictures left alone" in said(strict, "caption")
-    assert "benign pictures left alone" not in said(plain, "caption")
+    assert "at least 95% of benign val pictures left alone" in said(strict, "caption")
+    assert "benign val pictures left alone" not in said(plain, "caption")
 
 
 def test_the_predict_page_says_so_when_the_point_cannot_be_had(open_page, monkeypatch, tmp_path):

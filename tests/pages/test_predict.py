@@ -25,6 +25,8 @@ from tests.pages.reading import said
 MOSTLY_NEVUS = {"nv": 1.0, "mel": 0.6, "bcc": 0.2}
 CLEARLY_NEVUS = {"nv": 3.0, "mel": -1.0}
 
+ON_THE_LESION = "More evidence on the lesion than a blob has"
+
 
 @pytest.fixture(scope="module")
 def untrained(tmp_path_factory):
@@ -422,7 +424,7 @@ def test_where_no_lesion_is_found_the_page_says_so_and_measures_nothing(predict)
     assert not [one for one in app.table if "what it is" in one.value]
     app.segmented_control(key="closer").set_value("can the map be trusted?").run()
     assert not app.exception
-    assert "finds no lesion in this picture" in table(app, "finding")["Evidence is on the lesion"]
+    assert "finds no lesion in this picture" in table(app, "finding")[ON_THE_LESION]
 
 
 def test_the_datasets_own_mask_goes_before_the_networks(predict, monkeypatch, tmp_path):
@@ -437,7 +439,7 @@ def test_the_datasets_own_mask_goes_before_the_networks(predict, monkeypatch, tm
     assert "the dataset's own mask" in said(app, "caption")
     assert table(app, "value")["Area"] == f"{20 * 40}\N{NO-BREAK SPACE}px²"
     trusted = predict(picture="dataset", image_id=image_id, closer="can the map be trusted?")
-    assert "as the dataset's own mask has it" in table(trusted, "finding")["Evidence is on the lesion"]
+    assert "as the dataset's own mask has it" in table(trusted, "finding")[ON_THE_LESION]
 
 
 def test_a_mask_network_that_is_broken_is_named_and_the_answer_stays(predict, monkeypatch, tmp_path):

@@ -100,7 +100,13 @@ def _draw_cases(table: pd.DataFrame, found: tuple[Neighbour, ...]) -> None:
 def _draw_sighting(checkpoint: "Checkpoint", asked: Asked) -> None:
     folder, synthetic = inputs.offered()
     # Of a picture that was picked from a dataset, its place is said already.
-    if folder is None or synthetic or not asked.size_bytes or asked.image_id is not None:
+    if synthetic or not asked.size_bytes or asked.image_id is not None:
+        return
+    if folder is None:
+        st.caption(
+            ":material/history: Whether the model has met this picture before was not checked: the dataset "
+            "is not on this machine."
+        )
         return
     try:
         found = _sighting(folder, checkpoint.folder, checkpoint.reference, asked.digest, asked)

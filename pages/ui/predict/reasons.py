@@ -183,7 +183,7 @@ def _draw_trust(question: Question, code: str) -> None:
         st.caption(_spell_curves(card))
     with right:
         st.subheader("The twin with random weights", anchor=False)
-        scale = max(float(np.abs(card.twin).max()), 1e-6)
+        scale = float(np.abs(card.twin).max()) or 1.0
         st.image(
             charts.overlay(question.looked.seen, card.twin, limit=scale, opacity=0.7),
             width=360,

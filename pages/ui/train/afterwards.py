@@ -59,6 +59,8 @@ def _draw_measured(references: Collection[str]) -> None:
             st.markdown(
                 notices.plain(
                     f"Measured on {evaluation.n_images:,} pictures of its {evaluation.split} part, "
-                    f"calibrated: balanced accuracy {interval_words(one)}."
+                    f"calibrated: balanced accuracy {interval_words(one)}. The number above is of another "
+                    "kind: it chose the epoch, and was taken before the answers were brought to how often "
+                    "each diagnosis is met."
                 )
             )

@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
+from core.data.synthetic import draw_lesion
 from core.explain.trust import (
     SHIFTS,
     STEPS,
@@ -23,6 +24,7 @@ from core.explain.trust import (
     twin_map,
 )
 from core.labels import INDEX
+from core.models.catalog import CHECKPOINTS_FOLDER
 from core.models.checkpoint import load_checkpoint
 from core.predict.predictor import look
 from tests.core.models.making import lesion, lively_network, manifest, with_size, write_checkpoint
@@ -83,6 +85,12 @@ def test_the_twin_is_another_network(checkpoint, looked):
     first = twin_map(checkpoint, looked.seen, MELANOMA, seed=1)
     np.testing.assert_array_equal(first, twin_map(checkpoint, looked.seen, MELANOMA, seed=1))
     assert (first != twin_map(checkpoint, looked.seen, MELANOMA, seed=2)).any()
+
+
+def test_a_deep_twin_does_not_fade_to_nothing():
+    bundled = load_checkpoint(CHECKPOINTS_FOLDER / "lesionlens-lite0", reference="bundled:lesionlens-lite0")
+    seen = look(bundled, draw_lesion(3, kind="mel")).seen
+    assert np.abs(twin_map(bundled, seen, MELANOMA)).max() > 0.1
 
 
 def test_a_network_that_is_none_of_the_registrys_has_a_twin_too(checkpoint, looked):
