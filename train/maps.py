@@ -16,6 +16,7 @@ from core.data.masks import read_mask_as_seen
 from core.data.pictures import read_picture
 from core.data.splits import Split
 from core.errors import EvaluationError
+from core.evaluate.gathering import MAP_QUALITY_FILE
 from core.evaluate.map_quality import PICTURE_COLUMNS, summarise
 from core.evaluate.robustness import sample_lesions
 from core.explain.trust import curves, shares_of
@@ -24,7 +25,7 @@ from core.labels import INDEX
 from core.models.checkpoint import Checkpoint
 from core.predict.predictor import answer, look
 
-RESULT_FILE: Final = "map_quality.csv"
+RESULT_FILE: Final = MAP_QUALITY_FILE
 
 
 def measure_maps(

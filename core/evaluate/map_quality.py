@@ -8,7 +8,6 @@ map or a random order gets stands beside each. `group` tells all pictures from t
 wrongly. Intervals are over lesions, and gains are differences on the same pictures.
 """
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +16,8 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from core.errors import EvaluationError
 from core.evaluate.intervals import RESAMPLES, interval_over_lesions, weighted_mean
+from core.evaluate.rows import last_of_each_model, read_rows
 
 COLUMNS: Final = ("model", "group", "measure", "value", "low", "high", "n", "n_lesions")
 GROUPS: Final = ("all", "right", "wrong")
@@ -114,27 +113,19 @@ def summarise(model: str, pictures: pd.DataFrame, *, resamples: int = RESAMPLES)
 
 
 def read_map_quality(files: Sequence[Path]) -> pd.DataFrame:
-    """Return the rows of several files as one table; of a model that is in two, the first file's.
+    """Return the rows of several files as one table; of a model that several measured, the last file's.
 
     Raises:
         EvaluationError: a file that cannot be read, or lacks a column, by name.
     """
-    tables: list[pd.DataFrame] = []
-    known: set[str] = set()
-    for file in files:
-        table = _read(file)
-        tables.append(table[~table["model"].isin(known)])
-        known |= set(table["model"])
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(COLUMNS))
+    return last_of_each_model(files, _read, COLUMNS)
 
 
 def _read(path: Path) -> pd.DataFrame:
-    try:
-        table = pd.read_csv(io.BytesIO(path.read_bytes()), comment="#", dtype={"model": "string"})
-    except (OSError, ValueError) as problem:
-        raise EvaluationError(f"Cannot read {path}: {problem}.") from problem
-    if missing := [name for name in COLUMNS if name not in table]:
-        raise EvaluationError(f"{path.name} lacks the columns {missing}; measure the maps again.")
-    if unknown := sorted(set(table["group"].astype(str)) - set(GROUPS)):
-        raise EvaluationError(f"{path.name} has the groups {unknown}; expected {list(GROUPS)}.")
-    return table[list(COLUMNS)]
+    return read_rows(
+        path,
+        COLUMNS,
+        texts=("model", "group", "measure"),
+        again="measure the maps again",
+        one_of=("group", GROUPS),
+    )

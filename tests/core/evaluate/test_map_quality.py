@@ -1,5 +1,7 @@
 """Map quality over pictures: gains have the sign that people read, and files are read or refused."""
 
+import os
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -75,15 +77,24 @@ def test_without_wrong_answers_nothing_is_said_of_them():
     assert set(found[found["group"] == "wrong"]["n"]) == {0}
 
 
-def test_files_are_read_together_and_the_first_word_counts(tmp_path):
+def test_files_are_read_together_and_the_last_word_counts(tmp_path):
     first, second = tmp_path / "a.csv", tmp_path / "b.csv"
     summarise("m", pictures(), resamples=20).to_csv(first, index=False)
     other = pd.concat([summarise(name, pictures(8), resamples=20) for name in ("m", "k")])
     other.to_csv(second, index=False)
     found = read_map_quality([first, second])
     assert set(found["model"]) == {"m", "k"}
-    assert found[(found["model"] == "m") & (found["measure"] == "rim")]["n"].max() == 40
+    assert found[(found["model"] == "m") & (found["measure"] == "rim")]["n"].max() == 8
     assert read_map_quality([]).empty
+
+
+def test_a_model_may_be_called_whatever_somebody_calls_it(tmp_path):
+    names = ["run #2", "#x", "# y", "nan", "001", "a,b"]
+    table = pd.concat([summarise(name, pictures(8), resamples=20) for name in names])
+    (tmp_path / "a.csv").write_text("# measured by a test\n" + table.to_csv(index=False))
+    found = read_map_quality([tmp_path / "a.csv"])
+    assert list(found["model"].unique()) == names
+    assert found["value"].to_numpy() == pytest.approx(table["value"].to_numpy(), nan_ok=True)
 
 
 @pytest.mark.parametrize(
@@ -109,3 +120,13 @@ def test_what_is_bundled_and_what_lies_below_the_runs_is_found(tmp_path):
     bundled = read_map_quality(found[:-1])
     assert "lesionlens-lite0" in set(bundled["model"])
     assert bundled[bundled["group"] == "all"]["n_lesions"].min() >= 150
+
+
+def test_what_somebody_measured_here_counts_and_the_newer_of_two(tmp_path):
+    for place, (folder, count) in enumerate({"a": 16, "b": 8}.items()):
+        (tmp_path / folder).mkdir()
+        file = tmp_path / folder / "map_quality.csv"
+        summarise("lesionlens-lite0", pictures(count), resamples=20).to_csv(file, index=False)
+        os.utime(file, (1000 - place, 1000 - place))
+    found = read_map_quality(map_quality_files(tmp_path))
+    assert found[found["model"] == "lesionlens-lite0"]["n"].max() == 16
