@@ -27,6 +27,9 @@ PICTURE_COLUMNS: Final = (
 )  # fmt: skip
 """What is measured of one picture."""
 
+FEWEST_LESIONS: Final = 20
+"""Of fewer lesions no verdict is given: an interval over so few is itself too narrow."""
+
 
 @dataclass(frozen=True)
 class Comparison:

@@ -1,5 +1,6 @@
 """Map quality: does the evidence lie on the lesion, and does it matter, over many test pictures?"""
 
+import math
 import re
 import shlex
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from core.errors import EvaluationError
 from core.evaluate.artifact import Evaluation
 from core.evaluate.gathering import map_quality_files, weights_folder
 from core.evaluate.intervals import Interval
-from core.evaluate.map_quality import COMPARISONS, GROUPS, Comparison, read_map_quality
+from core.evaluate.map_quality import COMPARISONS, FEWEST_LESIONS, GROUPS, Comparison, read_map_quality
 from core.settings import settings
 from pages.ui import notices, theme
 from pages.ui.compare import figures
@@ -109,7 +110,15 @@ def _say_gain(name: str, gain: Interval, one: Comparison) -> str:
     if gain.n == 0:
         return f"{notices.plain(name)}: not defined, no map has positive evidence."
     against = next(iter(one.baselines.values()))
-    verdict = "better than" if gain.low > 0 else "worse than" if gain.high < 0 else "not told apart from"
+    verdict = (
+        "too few lesions to tell from"
+        if gain.n_lesions < FEWEST_LESIONS
+        else "better than"
+        if gain.low > 0
+        else "worse than"
+        if gain.high < 0
+        else "not told apart from"
+    )
     return notices.plain(
         f"{name}: {verdict} a {against}, by {_signed(gain.value)} ({_signed(gain.low)} to "
         f"{_signed(gain.high)}; n = {gain.n:,} pictures of {gain.n_lesions:,} lesions)."
@@ -117,7 +126,7 @@ def _say_gain(name: str, gain: Interval, one: Comparison) -> str:
 
 
 def _signed(value: float) -> str:
-    return f"{value:+.3f}".replace("-", "−")
+    return f"{value:+.3f}".replace("-", "−") if math.isfinite(value) else "n/a"
 
 
 def _interval(row: pd.Series) -> Interval:
