@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from core.evaluate.intervals import RESAMPLES, interval_over_lesions, weighted_mean
+from core.evaluate.intervals import RESAMPLES, Interval, interval_over_lesions, weighted_mean
 from core.evaluate.rows import last_of_each_model, read_rows
 
 COLUMNS: Final = ("model", "group", "measure", "value", "low", "high", "n", "n_lesions")
@@ -30,6 +30,8 @@ PICTURE_COLUMNS: Final = (
 FEWEST_LESIONS: Final = 20
 """Of fewer lesions no verdict is given: an interval over so few is itself too narrow."""
 
+FLAT: Final = "flat map"
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -38,6 +40,8 @@ class Comparison:
     title, about: for people. own: the map's measure. baselines: what stands beside it, with words.
     gain: the measure that is the difference to the first baseline; above zero the map is better.
     unit: "share" or "logit".
+    flat: what a flat map has wherever it is looked at, and is judged by then: the area, which geometry gives.
+        A blob in the middle has next to nothing at the edge by design, which is no merit.
     """
 
     title: str
@@ -46,6 +50,17 @@ class Comparison:
     baselines: Mapping[str, str]
     gain: str
     unit: str
+    flat: float | None = None
+
+    def judged(self, own: Interval, gain: Interval) -> tuple[str, Interval]:
+        """Return what the maps must beat, in words, and how much better they are; above zero is better.
+
+        own, gain: what was measured of these two.
+        """
+        if self.flat is None:
+            return next(iter(self.baselines.values())), gain
+        better = (self.flat - end for end in (own.value, own.high, own.low))
+        return FLAT, Interval(*better, n=own.n, n_lesions=own.n_lesions)
 
 
 COMPARISONS: Final = (
@@ -53,7 +68,7 @@ COMPARISONS: Final = (
         "Evidence inside the lesion",
         "Share of the positive evidence inside the dataset's own lesion mask.",
         "inside",
-        {"inside_blob": "blob in the middle", "inside_flat": "flat map"},
+        {"inside_blob": "blob in the middle", "inside_flat": FLAT},
         "inside_gain",
         "share",
     ),
@@ -64,6 +79,7 @@ COMPARISONS: Final = (
         {"rim_blob": "blob in the middle"},
         "rim_gain",
         "share",
+        flat=0.36,
     ),
     Comparison(
         "Evidence in the corners",
@@ -72,6 +88,7 @@ COMPARISONS: Final = (
         {"corners_blob": "blob in the middle"},
         "corners_gain",
         "share",
+        flat=0.16,
     ),
     Comparison(
         "Deletion",

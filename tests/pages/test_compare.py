@@ -358,6 +358,7 @@ def test_map_quality_is_shown_for_those_that_were_measured_and_the_others_are_na
     monkeypatch.chdir(tmp_path)
     app.run()
     assert "Alpha: better than a blob in the middle, by +0.100" in said(app, "caption")
+    assert "a flat map, by " in said(app, "caption")
     assert len(app.get("plotly_chart")) == len(COMPARISONS)
     (command,) = [one.value for one in app.code]
     assert "train maps --checkpoint local:Beta " in command

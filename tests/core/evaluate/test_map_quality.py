@@ -8,6 +8,7 @@ import pytest
 
 from core.errors import EvaluationError
 from core.evaluate.gathering import map_quality_files
+from core.evaluate.intervals import Interval
 from core.evaluate.map_quality import (
     COLUMNS,
     COMPARISONS,
@@ -16,6 +17,7 @@ from core.evaluate.map_quality import (
     read_map_quality,
     summarise,
 )
+from core.explain.trust import CORNERS_SHARE, RIM_SHARE
 
 
 def pictures(count=40):
@@ -130,3 +132,16 @@ def test_what_somebody_measured_here_counts_and_the_newer_of_two(tmp_path):
         os.utime(file, (1000 - place, 1000 - place))
     found = read_map_quality(map_quality_files(tmp_path))
     assert found[found["model"] == "lesionlens-lite0"]["n"].max() == 16
+
+
+def test_at_the_edge_maps_are_judged_by_what_a_flat_map_has_there(tmp_path):
+    flats = {one.own: one.flat for one in COMPARISONS if one.flat is not None}
+    assert flats == pytest.approx({"rim": RIM_SHARE, "corners": CORNERS_SHARE})
+    one = next(one for one in COMPARISONS if one.own == "corners")
+    against, gain = one.judged(Interval(0.056, 0.047, 0.066, 278, 206), Interval(-0.01, -0.02, -0.004, 9, 9))
+    assert against == "flat map"
+    assert (gain.value, gain.low, gain.high) == pytest.approx((0.104, 0.094, 0.113))
+    assert (gain.n, gain.n_lesions) == (278, 206)
+    others = [one for one in COMPARISONS if one.flat is None]
+    mine = Interval(0.5, 0.4, 0.6, 3, 3)
+    assert all(one.judged(gain, mine)[1] == mine for one in others)
