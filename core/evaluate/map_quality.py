@@ -59,8 +59,8 @@ class Comparison:
         """
         if self.flat is None:
             return next(iter(self.baselines.values())), gain
-        better = (self.flat - end for end in (own.value, own.high, own.low))
-        return FLAT, Interval(*better, n=own.n, n_lesions=own.n_lesions)
+        flat = self.flat
+        return FLAT, Interval(flat - own.value, flat - own.high, flat - own.low, own.n, own.n_lesions)
 
 
 COMPARISONS: Final = (
