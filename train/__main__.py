@@ -2,7 +2,6 @@
 
 import math
 import os
-import shutil
 import signal
 import sys
 from datetime import datetime
@@ -166,6 +165,7 @@ def evaluate(
 ) -> None:
     """Measure a checkpoint on its own split, with 95 % intervals over lesions."""
     from train.evaluate import evaluate_checkpoint
+    from train.parts import FOLDER, forget
 
     loaded = _load(checkpoint)
     metadata, parts = _divided(data_dir(data), loaded)
@@ -177,7 +177,7 @@ def evaluate(
         name=loaded.manifest.name,
         views=int(views.value),
         workers=workers,
-        keep=None if out is None else out / "parts",
+        keep=None if out is None else out / FOLDER,
         progress=_display().counting(split.value),
     )
     if not _is_first():
@@ -185,7 +185,7 @@ def evaluate(
     _print_metrics(evaluation)
     if out is not None:
         evaluation.save(out)
-        shutil.rmtree(out / "parts")
+        forget(out / FOLDER)
         typer.echo(f"Written to {out}")
 
 

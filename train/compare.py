@@ -84,17 +84,17 @@ def say(compared: Compared) -> list[str]:
     lines = [what]
     lines += [f"left out: {name}. {reason}" for name, reason in lineup.refused.items()]
     lines += [f"no operating point: {reason}" for reason in compared.lacking.values()]
-    for rank, place in sorted(
-        (rank or len(lineup.names) + 1, place) for place, rank in enumerate(_ranks(compared))
-    ):
-        lines.append(f"{rank}. {lineup.names[place]}")
+    ranked = _ranks(compared)
+    for place in sorted(range(len(ranked)), key=lambda place: ranked[place] or len(ranked) + 1):
+        rank = "n/a" if ranked[place] is None else f"{ranked[place]}."
+        lines.append(f"{rank} {lineup.names[place]}")
         found = compared.measured[place]
         lines += [f"   {name:22} {interval_words(found[name].interval)}" for name in SAID if name in found]
     for row in pairs_table(compared).to_dict("records"):
         if row["metric"] == RANKED_BY:
             lines.append(
                 f"{row['A']} less {row['B']} in {RANKED_BY}: {row['A less B']:+.3f} ({row['from']:+.3f} to "
-                f"{row['to']:+.3f}), p = {row['p']:.2g}"
+                f"{row['to']:+.3f}), p (uncorrected) = {row['p']:.2g}"
             )
     return lines
 

@@ -16,6 +16,7 @@ from core.data.masks import read_mask_as_seen
 from core.data.pictures import read_picture
 from core.data.splits import Split
 from core.errors import EvaluationError
+from core.evaluate.gathering import MAP_QUALITY_FILE
 from core.evaluate.map_quality import PICTURE_COLUMNS, summarise
 from core.evaluate.robustness import sample_lesions
 from core.explain.trust import curves, shares_of
@@ -23,8 +24,11 @@ from core.heap import keep_large_blocks
 from core.labels import INDEX
 from core.models.checkpoint import Checkpoint
 from core.predict.predictor import answer, look
+from core.runs import measuring
+from core.runs.folder import write_atomically
+from train.predicting import processes
 
-RESULT_FILE: Final = "map_quality.csv"
+RESULT_FILE: Final = MAP_QUALITY_FILE
 
 
 def measure_maps(
@@ -50,8 +54,11 @@ def measure_maps(
         progress: called with (pictures done, pictures).
 
     Raises:
-        EvaluationError: another split, or no pictures with masks.
+        EvaluationError: another split, no pictures with masks, or several processes.
+        RunError: another process measures into this folder, or it cannot be written.
     """
+    if processes().num_processes > 1:
+        raise EvaluationError("Maps are measured by one process. Start the same command without torchrun.")
     if split.hash != checkpoint.manifest.split_hash:
         raise EvaluationError(
             f"Checkpoint {checkpoint.manifest.name} was trained with another split of data than this dataset "
@@ -65,9 +72,25 @@ def measure_maps(
             "their picture, with _segmentation.png at the end."
         )
     mine = sample_lesions(mine.reset_index(drop=True), lesions)
+    lock = measuring.claim(out)
+    try:
+        table = summarise(name, _measure_all(checkpoint, mine, masks, out, progress))
+        write_atomically(out / RESULT_FILE, table.to_csv(index=False, float_format="%.5f"))
+    finally:
+        lock.release()
+    return table
+
+
+def _measure_all(
+    checkpoint: Checkpoint,
+    mine: pd.DataFrame,
+    masks: Mapping[str, Path],
+    out: Path,
+    progress: Callable[[int, int], None] | None,
+) -> pd.DataFrame:
+    """Return a row a picture, by PICTURE_COLUMNS; what was measured before is not measured again."""
     # Every picture wants the same large batches again.
     keep_large_blocks()
-    out.mkdir(parents=True, exist_ok=True)
     # Named by the weights: another checkpoint in the same folder goes on with nothing of this one.
     known = out / f"pictures-{_short(checkpoint)}.jsonl"
     todo = mine[~mine["image_id"].isin(_kept(known)["image_id"])]
@@ -82,9 +105,7 @@ def measure_maps(
     if progress is not None:
         progress(len(mine), len(mine))
     kept = _kept(known)
-    table = summarise(name, kept[kept["image_id"].isin(mine["image_id"])])
-    table.to_csv(out / RESULT_FILE, index=False, float_format="%.5f")
-    return table
+    return kept[kept["image_id"].isin(mine["image_id"])]
 
 
 def _short(checkpoint: Checkpoint) -> str:

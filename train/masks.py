@@ -24,7 +24,15 @@ from core.data.store import Progress
 from core.data.synthetic import draw_lesion
 from core.errors import DataError, EvaluationError
 from core.evaluate.intervals import Interval, interval_over_lesions, weighted_mean, weighted_median
-from core.explain.lesion_mask import ENCODER, INPUT, MaskManifest, MaskNetwork, build_mask_network, save_masks
+from core.explain.lesion_mask import (
+    ENCODER,
+    INPUT,
+    MaskManifest,
+    MaskNetwork,
+    build_mask_network,
+    save_manifest,
+    save_masks,
+)
 from core.heap import keep_large_blocks
 from core.models.registry import MODELS
 from core.models.weights import Provenance, pretrained_backbone
@@ -106,7 +114,9 @@ def fit_masks(
 def finish_masks(
     out: Path, best: MaskNetwork, metadata: pd.DataFrame, masks: Mapping[str, Path], display: TerminalDisplay
 ) -> MaskManifest:
-    """Measure a network on the test pictures of its own split and write the numbers beside it.
+    """Measure a network on the test pictures of its own split and write the numbers beside its weights.
+
+    out: the folder that holds it.
 
     Raises:
         EvaluationError: the dataset divides into other parts than those it was trained with.
@@ -121,7 +131,9 @@ def finish_masks(
     test = metadata[in_test & metadata["image_path"].notna() & metadata["image_id"].isin(list(masks))]
     table = measure_masks(best, test, masks, display.counting("test"))
     measured = {name: vars(one) for name, one in summarise(table).items()}
-    return save_masks(out, best.network, replace(best.manifest, measured=measured), golden=_golden())
+    manifest = replace(best.manifest, measured=measured)
+    save_manifest(out, manifest)
+    return manifest
 
 
 def _train(  # noqa: PLR0913, PLR0917 -- the loop is written out, and this is what it needs

@@ -2,17 +2,26 @@
 
 import hashlib
 import json
+import os
+import re
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
 import numpy as np
+from accelerate.utils import broadcast_object_list
 
 from core.models.checkpoint import Checkpoint
 from train.predicting import predict_pictures, processes
 
 PICTURES: Final = 256
 """Pictures of one part: some seconds of work on a CPU, which is what a stop can cost."""
+
+FOLDER: Final = "answered"
+"""Where they are kept below an output folder; "parts" holds those of a robustness measurement."""
+
+_PART: Final = re.compile(r"(partial-)?[0-9a-f]{24}\.npz")
 
 
 def predict_kept(
@@ -28,7 +37,7 @@ def predict_kept(
     """Return logits (N, 7) and why pictures are unreadable, by position; as `predict_pictures` does.
 
     keep: a folder for the parts. A part is named after the weights, pictures, facts and views that it is of,
-        so one of something else is never taken. Whoever is done removes the folder.
+        so one of something else is never taken. Whoever is done calls `forget`.
     """
     keep.mkdir(parents=True, exist_ok=True)
     logits: list[np.ndarray] = []
@@ -36,7 +45,8 @@ def predict_kept(
     for first in range(0, len(paths), PICTURES):
         mine = slice(first, first + PICTURES)
         file = keep / f"{_name(checkpoint, paths[mine], facts[mine], views)}.npz"
-        found = _read(file)
+        # Each process may see another disk; one that skips a part would be waited for by the others.
+        (found,) = broadcast_object_list([_read(file) if processes().is_main_process else None])
         if found is None:
 
             def count(done: int, _part: int, before: int = first) -> None:
@@ -56,6 +66,15 @@ def predict_kept(
     return np.concatenate(logits), unreadable
 
 
+def forget(keep: Path) -> None:
+    """Remove the parts that `predict_kept` left in a folder, and the folder if nothing else is there."""
+    for file in keep.iterdir():
+        if _PART.fullmatch(file.name):
+            file.unlink()
+    if not any(keep.iterdir()):
+        keep.rmdir()
+
+
 def _name(checkpoint: Checkpoint, paths: Sequence[Path], facts: np.ndarray, views: int) -> str:
     what = [checkpoint.manifest.files, views, [str(path) for path in paths], facts.tolist()]
     return hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()[:24]
@@ -63,15 +82,19 @@ def _name(checkpoint: Checkpoint, paths: Sequence[Path], facts: np.ndarray, view
 
 def _write(file: Path, logits: np.ndarray, unreadable: dict[int, str]) -> None:
     partial = file.with_name(f"partial-{file.name}")
-    np.savez(partial, logits=logits, reasons=np.array(json.dumps(unreadable)))
+    with partial.open("wb") as stream:
+        np.savez(stream, logits=logits, reasons=np.array(json.dumps(unreadable)))
+        stream.flush()
+        os.fsync(stream.fileno())  # or a power cut leaves a name with nothing behind it
     partial.replace(file)
 
 
 def _read(file: Path) -> tuple[np.ndarray, dict[int, str]] | None:
     """Return what a part holds; None where it was not computed yet, or not to its end."""
     try:
-        with np.load(file, allow_pickle=False) as part:
+        # numpy leaves a file that is cut short open.
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as part:
             reasons = json.loads(str(part["reasons"]))
             return part["logits"], {int(place): reason for place, reason in reasons.items()}
-    except (OSError, ValueError, KeyError):
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
         return None

@@ -13,6 +13,7 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
+from accelerate.utils import broadcast_object_list
 
 from core.data.corruptions import CORRUPTIONS, SEVERITIES, SHORTCUTS, blank
 from core.data.facts import encode_metadata
@@ -23,13 +24,16 @@ from core.data.steps import STEPS
 from core.errors import EvaluationError
 from core.evaluate.gathering import ROBUSTNESS_FILE
 from core.evaluate.robustness import CLEAN, Condition, rows_of, sample_lesions
-from core.labels import INDEX
+from core.labels import CODES, INDEX
 from core.models.checkpoint import Checkpoint
 from core.predict.calibration import softmax
 from core.runs import measuring
 from train.predicting import predict_pictures, processes
 
 _PARTS: Final = "parts"
+_VERSION: Final = 2
+"""Of what is kept of a measurement; raise it when a condition does something else to a picture."""
+
 _TELL_EVERY_S: Final = 0.5
 _TRIED: Final = 8
 """Pictures that are looked at to see how long one takes."""
@@ -94,7 +98,7 @@ def measure_robustness(
         return _measure(checkpoint, mine, masks, out, name, progress)
     lock = measuring.claim(out)
     try:
-        _claim(out, checkpoint, mine)
+        _claim(out, checkpoint, mine, masks)
         table = _measure(checkpoint, mine, masks, out, name, progress)
         _write(out / ROBUSTNESS_FILE, lambda path: table.to_csv(path, index=False, float_format="%.5f"))
     finally:
@@ -115,7 +119,7 @@ def _measure(
         condition: with_mask if condition.needs_mask else mine
         for condition in conditions(masks=not with_mask.empty)
     }
-    missing = [one for one in pictures if not _part(out, one).is_file()]
+    missing = [one for one, shown in pictures.items() if _kept(out, one, len(shown)) is None]
     tally = _Tally(out, pictures, _costs(checkpoint, pictures, missing, masks), progress)
     rows = []
     for condition, shown in pictures.items():
@@ -210,22 +214,33 @@ def _looking_s(checkpoint: Checkpoint, pictures: pd.DataFrame) -> float:
     return (time.perf_counter() - began) / len(few)
 
 
-def _claim(out: Path, checkpoint: Checkpoint, pictures: pd.DataFrame) -> None:
-    """Make the folder this measurement's, or see that it already is."""
+def _claim(out: Path, checkpoint: Checkpoint, pictures: pd.DataFrame, masks: Mapping[str, Path]) -> None:
+    """Make the folder this measurement's, or see that it already is.
+
+    What is kept there are probabilities: whatever decides them belongs to the claim.
+    """
     mine = {
+        "version": _VERSION,
         "weights": checkpoint.manifest.files,
-        "pictures": zlib.crc32("\n".join(pictures["image_id"]).encode()),
+        "temperature": checkpoint.manifest.temperature,
+        "pictures": _sum(pictures["image_id"]),
+        "facts": zlib.crc32(encode_metadata(pictures).tobytes()),
+        "masks": _sum(pictures["image_id"][pictures["image_id"].isin(masks)]),
     }
     (out / _PARTS).mkdir(parents=True, exist_ok=True)
     claim = out / "measurement.json"
     if claim.is_file():
         if json.loads(claim.read_text(encoding="utf-8")) != mine:
             raise EvaluationError(
-                f"{out} holds the measurement of another checkpoint or of other pictures. Write into another "
-                "folder, or delete that one."
+                f"{out} holds the measurement of another checkpoint, of other pictures, facts or masks, or "
+                "of another version. Write into another folder, or delete that one."
             )
     else:
         claim.write_text(json.dumps(mine), encoding="utf-8")
+
+
+def _sum(image_ids: pd.Series) -> int:
+    return zlib.crc32("\n".join(image_ids).encode())
 
 
 def _answers(
@@ -237,9 +252,9 @@ def _answers(
     tally: _Tally,
 ) -> np.ndarray:
     """Return the probabilities under a condition, (N, 7), from the folder if they were computed before."""
-    part = _part(out, condition)
-    if part.is_file():
-        return np.asarray(np.load(part, allow_pickle=False))
+    kept = _kept(out, condition, len(pictures))
+    if kept is not None:
+        return kept
     predicted = predict_pictures(
         checkpoint,
         [Path(path) for path in pictures["image_path"]],
@@ -252,8 +267,26 @@ def _answers(
         raise EvaluationError(f"{pictures['image_id'].iloc[place]} cannot be read: {reason}")
     probabilities = softmax(predicted.logits, checkpoint.manifest.temperature)
     if processes().is_main_process:
-        _write(part, lambda path: np.save(path, probabilities))
+        _write(_part(out, condition), lambda path: np.save(path, probabilities))
     return probabilities
+
+
+def _kept(out: Path, condition: Condition, count: int) -> np.ndarray | None:
+    """Return the probabilities (count, 7) that the folder holds; None where they must be measured.
+
+    The first process decides for all: each may see another disk, and they measure together.
+    """
+    found = _read_part(_part(out, condition), count) if processes().is_main_process else None
+    (found,) = broadcast_object_list([found])
+    return found
+
+
+def _read_part(part: Path, count: int) -> np.ndarray | None:
+    try:
+        found = np.asarray(np.load(part, allow_pickle=False))
+    except (OSError, EOFError, ValueError):  # not measured yet, or cut short
+        return None
+    return found if found.shape == (count, len(CODES)) else None
 
 
 def _part(out: Path, condition: Condition) -> Path:

@@ -13,6 +13,7 @@ from core.settings import settings
 
 EVALUATIONS_FOLDER: Final = BUNDLED_FOLDER / "evaluations"
 ROBUSTNESS_FILE: Final = "robustness.csv"
+MAP_QUALITY_FILE: Final = "map_quality.csv"
 
 
 def evaluation_folders(runs_dir: Path) -> list[Path]:
@@ -67,9 +68,18 @@ def weights_folder(checkpoint: str) -> Path | None:
 
 def robustness_files(runs_dir: Path) -> list[Path]:
     """Return every table of `core.evaluate.robustness`: the bundled ones, and those in run folders."""
-    return sorted(BUNDLED_FOLDER.glob("robustness/*.csv")) + sorted(runs_dir.glob(f"*/{ROBUSTNESS_FILE}"))
+    return _tables("robustness/*.csv", runs_dir, ROBUSTNESS_FILE)
 
 
 def map_quality_files(runs_dir: Path) -> list[Path]:
     """Return every table of `core.evaluate.map_quality`: the bundled ones, and those in run folders."""
-    return sorted(BUNDLED_FOLDER.glob("map_quality/*.csv")) + sorted(runs_dir.glob("*/map_quality.csv"))
+    return _tables("map_quality/*.csv", runs_dir, MAP_QUALITY_FILE)
+
+
+def _tables(bundled: str, runs_dir: Path, name: str) -> list[Path]:
+    """Return the tables of a kind, the one that counts for a model behind those that do not.
+
+    What somebody measured here counts before what came with the code, and the newer before the older.
+    """
+    own = sorted(runs_dir.glob(f"*/{name}"), key=lambda path: (path.stat().st_mtime_ns, path))
+    return sorted(BUNDLED_FOLDER.glob(bundled)) + own

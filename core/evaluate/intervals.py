@@ -143,15 +143,19 @@ def interval_over_lesions(
         lesion_ids: shape (N,); a picture whose lesion is unknown is a lesion of its own.
         statistic: `weighted_mean` or `weighted_median`.
         resamples: how many. seed: of the draws.
+
+    One lesion alone has no interval: every resample of it is itself.
     """
     known = np.isfinite(values)
     values, lesions = np.asarray(values, dtype=np.float64)[known], pd.Series(lesion_ids).to_numpy()[known]
     if not len(values):
         return Interval(float("nan"), float("nan"), float("nan"), 0, 0)
-    draws = statistic(values, lesion_weights(lesions, resamples=resamples, seed=seed))
-    low, high = np.percentile(draws, PERCENTILES).tolist()
-    value = float(statistic(values, np.ones((1, len(values))))[0])
-    return Interval(value, low, high, n=len(values), n_lesions=count_lesions(lesions))
+    value, n_lesions = float(statistic(values, np.ones((1, len(values))))[0]), count_lesions(lesions)
+    low = high = float("nan")
+    if n_lesions > 1:
+        draws = statistic(values, lesion_weights(lesions, resamples=resamples, seed=seed))
+        low, high = np.percentile(draws, PERCENTILES).tolist()
+    return Interval(value, low, high, n=len(values), n_lesions=n_lesions)
 
 
 def weighted_mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -8,7 +8,6 @@ map or a random order gets stands beside each. `group` tells all pictures from t
 wrongly. Intervals are over lesions, and gains are differences on the same pictures.
 """
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +16,8 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from core.errors import EvaluationError
-from core.evaluate.intervals import RESAMPLES, interval_over_lesions, weighted_mean
+from core.evaluate.intervals import RESAMPLES, Interval, interval_over_lesions, weighted_mean
+from core.evaluate.rows import last_of_each_model, read_rows
 
 COLUMNS: Final = ("model", "group", "measure", "value", "low", "high", "n", "n_lesions")
 GROUPS: Final = ("all", "right", "wrong")
@@ -28,6 +27,11 @@ PICTURE_COLUMNS: Final = (
 )  # fmt: skip
 """What is measured of one picture."""
 
+FEWEST_LESIONS: Final = 20
+"""Of fewer lesions no verdict is given: an interval over so few is itself too narrow."""
+
+FLAT: Final = "flat map"
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -36,6 +40,8 @@ class Comparison:
     title, about: for people. own: the map's measure. baselines: what stands beside it, with words.
     gain: the measure that is the difference to the first baseline; above zero the map is better.
     unit: "share" or "logit".
+    flat: what a flat map has wherever it is looked at, and is judged by then: the area, which geometry gives.
+        A blob in the middle has next to nothing at the edge by design, which is no merit.
     """
 
     title: str
@@ -44,6 +50,17 @@ class Comparison:
     baselines: Mapping[str, str]
     gain: str
     unit: str
+    flat: float | None = None
+
+    def judged(self, own: Interval, gain: Interval) -> tuple[str, Interval]:
+        """Return what the maps must beat, in words, and how much better they are; above zero is better.
+
+        own, gain: what was measured of these two.
+        """
+        if self.flat is None:
+            return next(iter(self.baselines.values())), gain
+        flat = self.flat
+        return FLAT, Interval(flat - own.value, flat - own.high, flat - own.low, own.n, own.n_lesions)
 
 
 COMPARISONS: Final = (
@@ -51,7 +68,7 @@ COMPARISONS: Final = (
         "Evidence inside the lesion",
         "Share of the positive evidence inside the dataset's own lesion mask.",
         "inside",
-        {"inside_blob": "blob in the middle", "inside_flat": "flat map"},
+        {"inside_blob": "blob in the middle", "inside_flat": FLAT},
         "inside_gain",
         "share",
     ),
@@ -62,6 +79,7 @@ COMPARISONS: Final = (
         {"rim_blob": "blob in the middle"},
         "rim_gain",
         "share",
+        flat=0.36,
     ),
     Comparison(
         "Evidence in the corners",
@@ -70,6 +88,7 @@ COMPARISONS: Final = (
         {"corners_blob": "blob in the middle"},
         "corners_gain",
         "share",
+        flat=0.16,
     ),
     Comparison(
         "Deletion",
@@ -114,27 +133,19 @@ def summarise(model: str, pictures: pd.DataFrame, *, resamples: int = RESAMPLES)
 
 
 def read_map_quality(files: Sequence[Path]) -> pd.DataFrame:
-    """Return the rows of several files as one table; of a model that is in two, the first file's.
+    """Return the rows of several files as one table; of a model that several measured, the last file's.
 
     Raises:
         EvaluationError: a file that cannot be read, or lacks a column, by name.
     """
-    tables: list[pd.DataFrame] = []
-    known: set[str] = set()
-    for file in files:
-        table = _read(file)
-        tables.append(table[~table["model"].isin(known)])
-        known |= set(table["model"])
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(COLUMNS))
+    return last_of_each_model(files, _read, COLUMNS)
 
 
 def _read(path: Path) -> pd.DataFrame:
-    try:
-        table = pd.read_csv(io.BytesIO(path.read_bytes()), comment="#", dtype={"model": "string"})
-    except (OSError, ValueError) as problem:
-        raise EvaluationError(f"Cannot read {path}: {problem}.") from problem
-    if missing := [name for name in COLUMNS if name not in table]:
-        raise EvaluationError(f"{path.name} lacks the columns {missing}; measure the maps again.")
-    if unknown := sorted(set(table["group"].astype(str)) - set(GROUPS)):
-        raise EvaluationError(f"{path.name} has the groups {unknown}; expected {list(GROUPS)}.")
-    return table[list(COLUMNS)]
+    return read_rows(
+        path,
+        COLUMNS,
+        texts=("model", "group", "measure"),
+        again="measure the maps again",
+        one_of=("group", GROUPS),
+    )

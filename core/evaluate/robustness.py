@@ -7,7 +7,6 @@ Severity 0 is the picture as it is; remedy is a step of `core.data.steps` that w
 or empty.
 """
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +17,9 @@ import pandas as pd
 
 from core.data.corruptions import CORRUPTIONS, SHORTCUTS, Corruption, Shortcut
 from core.data.steps import STEPS
-from core.errors import EvaluationError
 from core.evaluate.intervals import lesion_bootstrap
 from core.evaluate.metrics import METRICS
+from core.evaluate.rows import last_of_each_model, read_rows
 
 COLUMNS: Final = (
     "model", "kind", "condition", "severity", "remedy", "metric", "value", "low", "high", "n", "n_lesions",
@@ -93,34 +92,22 @@ def rows_of(
 
 
 def read_robustness(files: Sequence[Path]) -> pd.DataFrame:
-    """Return the rows of several files as one table; of a model that several measured, the largest's rows.
-
-    Of equally large ones the last counts.
+    """Return the rows of several files as one table; of a model that several measured, the last file's.
 
     Raises:
         EvaluationError: a file that cannot be read, or lacks a column, by name.
     """
-    of_model: dict[str, pd.DataFrame] = {}
-    for path in files:
-        for model, rows in _read(path).groupby("model", sort=False):
-            known = of_model.get(str(model))
-            if known is None or rows["n_lesions"].max() >= known["n_lesions"].max():
-                of_model[str(model)] = rows
-    if not of_model:
-        return pd.DataFrame(columns=list(COLUMNS))
-    return pd.concat(of_model.values(), ignore_index=True)
+    return last_of_each_model(files, _read, COLUMNS)
 
 
 def _read(path: Path) -> pd.DataFrame:
-    try:
-        table = pd.read_csv(io.BytesIO(path.read_bytes()), dtype={"remedy": "string"}, comment="#")
-    except (OSError, ValueError) as problem:
-        raise EvaluationError(f"Cannot read {path}: {problem}.") from problem
-    if missing := [name for name in COLUMNS if name not in table]:
-        raise EvaluationError(f"{path.name} lacks the columns {missing}; measure robustness again.")
-    if unknown := sorted(set(table["kind"].astype(str)) - set(KINDS)):
-        raise EvaluationError(f"{path.name} has the kinds {unknown}; expected {list(KINDS)}.")
-    return table.assign(remedy=table["remedy"].fillna(""))[list(COLUMNS)]
+    return read_rows(
+        path,
+        COLUMNS,
+        texts=("model", "kind", "condition", "remedy", "metric"),
+        again="measure robustness again",
+        one_of=("kind", KINDS),
+    )
 
 
 def sample_lesions(table: pd.DataFrame, lesions: int, *, seed: int = 0) -> pd.DataFrame:

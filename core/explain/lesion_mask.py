@@ -124,20 +124,8 @@ class MaskNetwork:
         return _probabilities(self.network, self.manifest.preprocessing, seen_by(self.manifest, pixels))
 
 
-def find_lesion(pixels: np.ndarray) -> LesionMask:
-    """Return the lesion that the bundled network finds in a picture, uint8 RGB (H, W, 3).
-
-    The network is loaded once for all threads. What it found is not kept: how long a picture may stay in
-    memory is the caller's promise.
-
-    Raises:
-        BrokenCheckpoint: the bundled network is incomplete or altered.
-    """
-    return bundled_masks().find(pixels)
-
-
 def bundled_masks() -> MaskNetwork:
-    """Return the network that comes with the app, loaded and verified once.
+    """Return the network that comes with the app, loaded and verified once for all threads.
 
     Raises:
         BrokenCheckpoint: it is incomplete or altered.
@@ -202,19 +190,27 @@ def save_masks(
     computed in float32 as every later load does.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / MANIFEST_FILE).unlink(missing_ok=True)
     halved = copy.deepcopy(network).cpu().eval().half().to(memory_format=torch.contiguous_format)
     tensors = {f"network.{key}": value.contiguous() for key, value in halved.state_dict().items()}
     seen = seen_by(manifest, golden)
     answer = _probabilities(halved.float(), manifest.preprocessing, seen)
     tensors |= {"golden.pixels": torch.from_numpy(seen), "golden.answer": torch.from_numpy(answer).half()}
-    save_file(tensors, folder / WEIGHTS_FILE)
-    whole = replace(manifest, files={WEIGHTS_FILE: sha256(folder / WEIGHTS_FILE)})
-    written = json.dumps(_MANIFEST.dump_python(whole, mode="json"), indent=1)
-    temporary = folder / f"{MANIFEST_FILE}.partial"
-    temporary.write_text(written + "\n", encoding="utf-8")
-    temporary.replace(folder / MANIFEST_FILE)
+    partial = folder / f"{WEIGHTS_FILE}.partial"
+    save_file(tensors, partial)
+    whole = replace(manifest, files={WEIGHTS_FILE: sha256(partial)})
+    # Who reads between the two is told by the sum.
+    partial.replace(folder / WEIGHTS_FILE)
+    save_manifest(folder, whole)
     return whole
+
+
+def save_manifest(folder: Path, manifest: MaskManifest) -> None:
+    """Replace what a folder says of its weights, which stay as they are."""
+    partial = folder / f"{MANIFEST_FILE}.partial"
+    partial.write_text(
+        json.dumps(_MANIFEST.dump_python(manifest, mode="json"), indent=1) + "\n", encoding="utf-8"
+    )
+    partial.replace(folder / MANIFEST_FILE)
 
 
 def load_masks(folder: Path) -> MaskNetwork:

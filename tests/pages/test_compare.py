@@ -358,6 +358,7 @@ def test_map_quality_is_shown_for_those_that_were_measured_and_the_others_are_na
     monkeypatch.chdir(tmp_path)
     app.run()
     assert "Alpha: better than a blob in the middle, by +0.100" in said(app, "caption")
+    assert "a flat map, by " in said(app, "caption")
     assert len(app.get("plotly_chart")) == len(COMPARISONS)
     (command,) = [one.value for one in app.code]
     assert "train maps --checkpoint local:Beta " in command
@@ -370,6 +371,17 @@ def test_map_quality_is_shown_for_those_that_were_measured_and_the_others_are_na
     app.segmented_control(key="maps_of").set_value("wrong").run()
     assert not app.exception
     assert "n = 10 pictures" in said(app, "caption")
+
+
+def test_maps_of_few_lesions_are_shown_without_a_verdict(compare, tmp_path):
+    (tmp_path / "runs" / "run0").mkdir(parents=True)
+    rows = maps_of("Alpha", better=0.1)
+    rows.loc[rows["n"] > 0, ["n", "n_lesions", "low", "high"]] = [1, 1, np.nan, np.nan]
+    rows.to_csv(tmp_path / "runs" / "run0" / "map_quality.csv", index=False)
+    app = compare(*TWO, show="Map quality")
+    assert not app.exception
+    assert "Alpha: too few lesions to tell from a blob in the middle" in said(app, "caption")
+    assert "better than" not in said(app, "caption")
 
 
 def test_maps_that_nobody_measured_and_a_broken_table_are_said(compare, tmp_path, monkeypatch):

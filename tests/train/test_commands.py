@@ -1,5 +1,6 @@
 """The command line: finish, evaluate and score, what they write and what they refuse."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -168,12 +169,17 @@ def test_finish_of_a_run_without_a_best_epoch_is_refused(tiny, tmp_path):
 
 def test_evaluate_measures_any_part_again(tiny, checkpoint, tmp_path):
     out = tmp_path / "artifact"
+    (out / "parts").mkdir(parents=True)
+    (out / "parts" / "clean-clean-0.npy").touch()  # what robustness keeps in the same folder
+    (out / "answered").mkdir()
+    (out / "answered" / "mine.txt").touch()
     done = invoke("evaluate", "--checkpoint", tiny.reference, "--data", str(tiny.data), "--out", str(out))
     assert done.exit_code == 0, done.output
     again, before = Evaluation.load(out), Evaluation.load(tiny.run.path / "evaluation")
     assert np.allclose(again.probabilities, before.probabilities, atol=1e-6)
     assert again.metrics.keys() == before.metrics.keys()
-    assert not (out / "parts").exists()
+    assert (out / "parts" / "clean-clean-0.npy").exists()
+    assert [path.name for path in (out / "answered").iterdir()] == ["mine.txt"]
 
 
 def test_a_stopped_evaluation_goes_on_where_it_was(tiny, checkpoint, tmp_path, monkeypatch):
@@ -200,6 +206,11 @@ def test_a_stopped_evaluation_goes_on_where_it_was(tiny, checkpoint, tmp_path, m
     assert min(counted) > 8
     assert counted[-1] == found.n_images
     assert first.stat().st_mtime_ns == written
+    # A part that was cut short, by a full disk or a power cut, is answered again.
+    for size in (first.stat().st_size // 2, 0):
+        os.truncate(first, size)
+        assert np.array_equal(measure().probabilities, found.probabilities)
+        assert first.stat().st_size > size
     # Facts decide too: with others, nothing that was kept is taken.
     before = len(list((tmp_path / "parts").iterdir()))
     evaluate_checkpoint(
@@ -209,6 +220,34 @@ def test_a_stopped_evaluation_goes_on_where_it_was(tiny, checkpoint, tmp_path, m
     assert len(list((tmp_path / "parts").iterdir())) == 2 * before
     whole = evaluate_checkpoint(checkpoint, metadata, Split.of(metadata, seed=5), "val", name="x")
     assert np.allclose(found.probabilities, whole.probabilities, atol=1e-6)
+
+
+def test_processes_that_see_other_disks_answer_the_same_parts_together(tiny, tmp_path):
+    program = """
+import os
+from pathlib import Path
+import numpy as np
+from core.models.checkpoint import load_checkpoint
+from train.parts import predict_kept
+paths = sorted(Path({data!r}).rglob("*.jpg"))[:4]
+checkpoint = load_checkpoint(Path({folder!r}), reference="local:tiny")
+facts = np.full((4, 3), np.nan, dtype=np.float32)
+keep = Path({out!r}) / os.environ["RANK"]
+predict_kept(checkpoint, paths, facts, keep=keep)  # only the first writes
+found, _ = predict_kept(checkpoint, paths, facts, keep=keep)
+assert np.isfinite(found).all() and found.shape == (4, 7)
+"""
+    file = tmp_path / "program.py"
+    names = {"data": tiny.data, "folder": tiny.run.path / "checkpoint", "out": tmp_path}
+    file.write_text(program.format(**{name: str(path) for name, path in names.items()}))
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    done = subprocess.run(
+        [*torchrun, file], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True,
+        text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "0").iterdir())) == 1
+    assert not list((tmp_path / "1").iterdir())
 
 
 def test_an_evaluation_carries_what_thresholds_and_subgroups_need(tiny, checkpoint):

@@ -1,5 +1,7 @@
 """`compare` prints and writes the numbers of an independent computation, and names what it cannot compare."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 from sklearn import metrics as judge
@@ -47,6 +49,17 @@ def test_two_models_are_ranked_and_their_difference_is_told(folders, tmp_path):
     assert pairs.loc["accuracy", "A less B"] == pytest.approx(
         values["Alpha", "accuracy"] - values["Beta", "accuracy"]
     )
+
+
+def test_models_of_undefined_rank_are_not_numbered_and_p_says_that_it_is_uncorrected(folders, tmp_path):
+    assert "p (uncorrected) = " in run(*folders).output
+    few = [tmp_path / "few" / one.name for one in TWO]
+    for one, folder in zip(TWO, few, strict=True):
+        # Without a diagnosis there is no balanced accuracy.
+        replace(one, table=one.table[one.table["dx"] != "df"].reset_index(drop=True)).save(folder)
+    said = run(*map(str, few)).output
+    assert "\nn/a Alpha\n" in said
+    assert "\nn/a Beta\n" in said
 
 
 def test_histology_alone_and_mistakes(folders):

@@ -10,11 +10,13 @@ from typer.testing import CliRunner
 
 from core.data.readers import read_dataset
 from core.data.splits import Split
-from core.errors import EvaluationError
+from core.errors import EvaluationError, RunError
 from core.evaluate.map_quality import read_map_quality
 from core.models.checkpoint import load_checkpoint
+from core.runs import measuring
 from train.__main__ import app
 from train.maps import RESULT_FILE, measure_maps
+from train.predicting import processes
 
 
 @pytest.fixture
@@ -26,14 +28,14 @@ def measure(tiny, tmp_path):
     metadata = read_dataset(tiny.data)
     checkpoint = load_checkpoint(tiny.run.path / "checkpoint", reference=tiny.reference)
 
-    def run(seed=5, *, masks=None, progress=None):
+    def run(seed=5, *, name="tiny", masks=None, progress=None):
         return measure_maps(
             checkpoint,
             metadata,
             Split.of(metadata, seed=seed),
             dict.fromkeys(metadata["image_id"], tmp_path / "mask.png") if masks is None else masks,
             tmp_path / "out",
-            name="tiny",
+            name=name,
             lesions=1000,
             progress=progress,
         )
@@ -87,3 +89,27 @@ def test_other_pictures_and_none_are_refused(measure):
         measure(seed=99)
     with pytest.raises(EvaluationError, match=r"No test picture with a lesion mask.*_segmentation\.png"):
         measure(masks={})
+
+
+def test_two_processes_do_not_measure_into_one_folder(measure, tmp_path):
+    with measuring.claim(tmp_path / "out"), pytest.raises(RunError, match="Another process measures"):
+        measure()
+    assert not (tmp_path / "out" / RESULT_FILE).exists()
+
+
+def test_several_processes_are_refused(measure, monkeypatch):
+    monkeypatch.setattr(processes(), "num_processes", 2)
+    with pytest.raises(EvaluationError, match="without torchrun"):
+        measure()
+
+
+def test_a_table_that_cannot_be_written_leaves_the_old_one(measure, tmp_path, monkeypatch):
+    def fail(_self, target):
+        raise OSError(f"No space left for {target}")
+
+    measure()
+    before = (tmp_path / "out" / RESULT_FILE).read_text()
+    monkeypatch.setattr("pathlib.Path.replace", fail)
+    with pytest.raises(RunError):
+        measure(name="other")
+    assert (tmp_path / "out" / RESULT_FILE).read_text() == before

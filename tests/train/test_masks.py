@@ -15,7 +15,7 @@ from core.data.pictures import read_picture
 from core.data.readers import read_dataset
 from core.data.splits import Split
 from core.errors import DataError, EvaluationError
-from core.explain.lesion_mask import load_masks, save_masks
+from core.explain.lesion_mask import WEIGHTS_FILE, load_masks, save_masks
 from train.__main__ import app
 from train.masks import augmented, mask_loss, overlap
 
@@ -47,9 +47,13 @@ def test_the_command_trains_measures_and_writes_a_network_that_loads(masked, tmp
     assert "dice mean" in result.output
     assert str(masked) not in (tmp_path / "net" / "masks.json").read_text()
     before = loaded.manifest.measured
+    weights = (tmp_path / "net" / WEIGHTS_FILE).stat()
     again = ["masks", "measure", "--data", str(masked), "--folder", str(tmp_path / "net")]
     assert CliRunner().invoke(app, again).exception is None
     measured = load_masks(tmp_path / "net").manifest.measured
+    # Numbers are added to the manifest alone.
+    after = (tmp_path / "net" / WEIGHTS_FILE).stat()
+    assert (after.st_ino, after.st_mtime_ns) == (weights.st_ino, weights.st_mtime_ns)
     assert measured["dice mean"]["value"] == pytest.approx(before["dice mean"]["value"], abs=0.01)
     other = replace(loaded.manifest, split_hash="0" * 64)
     save_masks(tmp_path / "net", loaded.network, other, golden=np.zeros((60, 80, 3), np.uint8))

@@ -1,8 +1,10 @@
 """Robustness is measured condition by condition, goes on where it stopped, and keeps to its own pictures."""
 
+import os
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -29,9 +31,9 @@ def measure(tiny, tmp_path, monkeypatch):
     metadata = read_dataset(tiny.data)
     checkpoint = load_checkpoint(tiny.run.path / "checkpoint", reference=tiny.reference)
 
-    def run(seed=5, *, masks=None, lesions=1000, progress=None):
+    def run(seed=5, *, of=checkpoint, metadata=metadata, masks=None, lesions=1000, progress=None):
         return measure_robustness(
-            checkpoint, metadata, Split.of(metadata, seed=seed), tmp_path / "out", name="tiny",
+            of, metadata, Split.of(metadata, seed=seed), tmp_path / "out", name="tiny",
             masks=masks or {}, lesions=lesions, progress=progress,
         )  # fmt: skip
 
@@ -80,8 +82,27 @@ def test_another_split_and_another_measurements_folder_are_refused(measure, tmp_
         measure(seed=99)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "measurement.json").write_text('{"weights": {}, "pictures": 7}')
-    with pytest.raises(EvaluationError, match="of another checkpoint or of other pictures"):
+    with pytest.raises(EvaluationError, match="of another checkpoint, of other pictures"):
         measure()
+
+
+def test_what_decides_the_answers_belongs_to_the_claim_of_a_folder(measure, tiny, tmp_path):
+    measure()
+    metadata = read_dataset(tiny.data)
+    warmer = load_checkpoint(tiny.run.path / "checkpoint", reference=tiny.reference)
+    warmer = replace(warmer, manifest=replace(warmer.manifest, temperature=9.0))
+    mask = dict.fromkeys(metadata["image_id"], tmp_path / "mask.png")
+    for change in ({"of": warmer}, {"metadata": metadata.assign(age_years=30.0)}, {"masks": mask}):
+        with pytest.raises(EvaluationError, match="holds the measurement of another"):
+            measure(**change)
+
+
+def test_answers_that_are_cut_short_or_of_another_number_of_pictures_are_measured_again(measure, tmp_path):
+    table = measure()
+    clean, noise, _ = (tmp_path / "out" / "parts" / f"{one.name}.npy" for one in FEW)
+    os.truncate(clean, clean.stat().st_size // 2)
+    np.save(noise, np.load(noise)[1:])
+    pd.testing.assert_frame_equal(measure(), table)
 
 
 def test_every_corruption_is_measured_at_five_severities_with_and_without_its_remedy():

@@ -1,8 +1,10 @@
 """Map quality: does the evidence lie on the lesion, and does it matter, over many test pictures?"""
 
+import math
 import re
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import pandas as pd
@@ -12,7 +14,7 @@ from core.errors import EvaluationError
 from core.evaluate.artifact import Evaluation
 from core.evaluate.gathering import map_quality_files, weights_folder
 from core.evaluate.intervals import Interval
-from core.evaluate.map_quality import COMPARISONS, GROUPS, Comparison, read_map_quality
+from core.evaluate.map_quality import COMPARISONS, FEWEST_LESIONS, FLAT, GROUPS, Comparison, read_map_quality
 from core.settings import settings
 from pages.ui import notices, theme
 from pages.ui.compare import figures
@@ -43,9 +45,10 @@ def draw(compared: Compared) -> None:
         _draw(compared, chosen, one)
     st.caption(
         "Each map is of the diagnosis the model answered with. A lesion lies in the middle of most pictures, "
-        "so a blob in the middle, which knows nothing, is the mark to beat. Intervals are over lesions. A "
-        "map that lies on the lesion shows where the network looked, not that it was right to. Each model's "
-        "numbers are of its own sample of test pictures, whatever is chosen above."
+        "so a blob in the middle, which knows nothing, is the mark to beat; at the edge, where it has next "
+        "to nothing by design, a flat map is. Intervals are over lesions. A map that lies on the lesion "
+        "shows where the network looked, not that it was right to. Each model's numbers are of its own "
+        "sample of test pictures, whatever is chosen above."
     )
     offer_csv(mine, "All of it as CSV", name="map_quality", key="compare_maps_csv")
 
@@ -95,7 +98,11 @@ def _draw(compared: Compared, rows: pd.DataFrame, one: Comparison) -> None:
             figures.Row(words, of_model[baseline], gray, group=group)
             for baseline, words in one.baselines.items()
         ]
-        st.caption(_say_gain(name, of_model[one.gain], one))
+        if one.flat is not None:
+            known = replace(of_model[one.own], value=one.flat, low=math.nan, high=math.nan)
+            lines.append(figures.Row(FLAT, known, gray, group=group))
+        against, gain = one.judged(of_model[one.own], of_model[one.gain])
+        st.caption(_say_gain(name, gain, against))
     figures.draw(
         figures.whiskers(lines),
         key=f"compare_maps_{one.own}",
@@ -104,20 +111,26 @@ def _draw(compared: Compared, rows: pd.DataFrame, one: Comparison) -> None:
     )
 
 
-def _say_gain(name: str, gain: Interval, one: Comparison) -> str:
-    """Say in words whether the maps are better than the first thing that knows nothing."""
+def _say_gain(name: str, gain: Interval, against: str) -> str:
+    """Say in words whether the maps are better than what knows nothing."""
     if gain.n == 0:
         return f"{notices.plain(name)}: not defined, no map has positive evidence."
-    against = next(iter(one.baselines.values()))
-    verdict = "better than" if gain.low > 0 else "worse than" if gain.high < 0 else "not told apart from"
     return notices.plain(
-        f"{name}: {verdict} a {against}, by {_signed(gain.value)} ({_signed(gain.low)} to "
+        f"{name}: {_verdict(gain)} a {against}, by {_signed(gain.value)} ({_signed(gain.low)} to "
         f"{_signed(gain.high)}; n = {gain.n:,} pictures of {gain.n_lesions:,} lesions)."
     )
 
 
+def _verdict(gain: Interval) -> str:
+    if gain.n_lesions < FEWEST_LESIONS:
+        return "too few lesions to tell from"
+    if gain.low > 0:
+        return "better than"
+    return "worse than" if gain.high < 0 else "not told apart from"
+
+
 def _signed(value: float) -> str:
-    return f"{value:+.3f}".replace("-", "−")
+    return f"{value:+.3f}".replace("-", "−") if math.isfinite(value) else "n/a"
 
 
 def _interval(row: pd.Series) -> Interval:

@@ -46,7 +46,9 @@ def draw(evaluations: Sequence[Evaluation]) -> None:
         st.caption(f"{reason} The command:")
         st.code(command(chosen, lesions), language=None, wrap_lines=True)
     elif (folder / ROBUSTNESS_FILE).is_file():
-        st.caption(f"{notices.plain(chosen.name)} was measured on {lesions} lesions: its numbers are above.")
+        st.caption(
+            f"{notices.plain(chosen.name)} was measured on {lesions} lesions. Its newest numbers are above."
+        )
     else:
         _draw_job(chosen, lesions, folder, data_dir)
 

@@ -159,3 +159,10 @@ def test_an_interval_of_values_is_over_lesions_and_leaves_out_what_is_undefined(
     nothing = interval_over_lesions(np.array([np.nan]), pd.Series([1]), weighted_mean)
     assert np.isnan([nothing.value, nothing.low, nothing.high]).all()
     assert nothing.n == nothing.n_lesions == 0
+
+
+def test_one_lesion_alone_has_no_interval():
+    found = interval_over_lesions(np.array([0.2, 0.4]), pd.Series(["a", "a"]), weighted_mean)
+    assert found.value == pytest.approx(0.3)
+    assert np.isnan([found.low, found.high]).all()
+    assert (found.n, found.n_lesions) == (2, 1)

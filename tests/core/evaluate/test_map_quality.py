@@ -1,11 +1,14 @@
 """Map quality over pictures: gains have the sign that people read, and files are read or refused."""
 
+import os
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from core.errors import EvaluationError
 from core.evaluate.gathering import map_quality_files
+from core.evaluate.intervals import Interval
 from core.evaluate.map_quality import (
     COLUMNS,
     COMPARISONS,
@@ -14,6 +17,7 @@ from core.evaluate.map_quality import (
     read_map_quality,
     summarise,
 )
+from core.explain.trust import CORNERS_SHARE, RIM_SHARE
 
 
 def pictures(count=40):
@@ -75,15 +79,24 @@ def test_without_wrong_answers_nothing_is_said_of_them():
     assert set(found[found["group"] == "wrong"]["n"]) == {0}
 
 
-def test_files_are_read_together_and_the_first_word_counts(tmp_path):
+def test_files_are_read_together_and_the_last_word_counts(tmp_path):
     first, second = tmp_path / "a.csv", tmp_path / "b.csv"
     summarise("m", pictures(), resamples=20).to_csv(first, index=False)
     other = pd.concat([summarise(name, pictures(8), resamples=20) for name in ("m", "k")])
     other.to_csv(second, index=False)
     found = read_map_quality([first, second])
     assert set(found["model"]) == {"m", "k"}
-    assert found[(found["model"] == "m") & (found["measure"] == "rim")]["n"].max() == 40
+    assert found[(found["model"] == "m") & (found["measure"] == "rim")]["n"].max() == 8
     assert read_map_quality([]).empty
+
+
+def test_a_model_may_be_called_whatever_somebody_calls_it(tmp_path):
+    names = ["run #2", "#x", "# y", "nan", "001", "a,b"]
+    table = pd.concat([summarise(name, pictures(8), resamples=20) for name in names])
+    (tmp_path / "a.csv").write_text("# measured by a test\n" + table.to_csv(index=False))
+    found = read_map_quality([tmp_path / "a.csv"])
+    assert list(found["model"].unique()) == names
+    assert found["value"].to_numpy() == pytest.approx(table["value"].to_numpy(), nan_ok=True)
 
 
 @pytest.mark.parametrize(
@@ -109,3 +122,26 @@ def test_what_is_bundled_and_what_lies_below_the_runs_is_found(tmp_path):
     bundled = read_map_quality(found[:-1])
     assert "lesionlens-lite0" in set(bundled["model"])
     assert bundled[bundled["group"] == "all"]["n_lesions"].min() >= 150
+
+
+def test_what_somebody_measured_here_counts_and_the_newer_of_two(tmp_path):
+    for place, (folder, count) in enumerate({"a": 16, "b": 8}.items()):
+        (tmp_path / folder).mkdir()
+        file = tmp_path / folder / "map_quality.csv"
+        summarise("lesionlens-lite0", pictures(count), resamples=20).to_csv(file, index=False)
+        os.utime(file, (1000 - place, 1000 - place))
+    found = read_map_quality(map_quality_files(tmp_path))
+    assert found[found["model"] == "lesionlens-lite0"]["n"].max() == 16
+
+
+def test_at_the_edge_maps_are_judged_by_what_a_flat_map_has_there(tmp_path):
+    flats = {one.own: one.flat for one in COMPARISONS if one.flat is not None}
+    assert flats == pytest.approx({"rim": RIM_SHARE, "corners": CORNERS_SHARE})
+    one = next(one for one in COMPARISONS if one.own == "corners")
+    against, gain = one.judged(Interval(0.056, 0.047, 0.066, 278, 206), Interval(-0.01, -0.02, -0.004, 9, 9))
+    assert against == "flat map"
+    assert (gain.value, gain.low, gain.high) == pytest.approx((0.104, 0.094, 0.113))
+    assert (gain.n, gain.n_lesions) == (278, 206)
+    others = [one for one in COMPARISONS if one.flat is None]
+    mine = Interval(0.5, 0.4, 0.6, 3, 3)
+    assert all(one.judged(gain, mine)[1] == mine for one in others)

@@ -1,11 +1,14 @@
 """Rows of a condition are what was measured, a sample keeps rare diagnoses, and a bad file is named."""
 
+import os
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from core.errors import EvaluationError
 from core.evaluate.artifact import probabilities_of, truth_of
+from core.evaluate.gathering import robustness_files
 from core.evaluate.metrics import METRICS
 from core.evaluate.robustness import (
     CLEAN,
@@ -38,14 +41,16 @@ def test_a_conditions_rows_hold_each_metric_with_its_interval():
         assert (row["n"], row["n_lesions"], row["remedy"]) == (140, 70, "hair_removal")
 
 
-def test_of_a_model_that_was_measured_twice_the_larger_measurement_counts(tmp_path):
-    for name, n in (("few", 40), ("many", 140)):
+def test_of_a_model_that_was_measured_twice_the_newer_measurement_counts(tmp_path):
+    for when, (name, n) in enumerate({"z": 140, "a": 40}.items()):
         table = make_table(n)
         answers = truth_of(table), probabilities_of(table), table["lesion_id"]
-        rows_of("m", CLEAN, *answers, resamples=5).to_csv(tmp_path / f"{name}.csv", index=False)
-    for order in (("few", "many"), ("many", "few")):
-        found = read_robustness([tmp_path / f"{name}.csv" for name in order])
-        assert set(found["n"]) == {140}
+        (tmp_path / name).mkdir()
+        file = tmp_path / name / "robustness.csv"
+        rows_of("run #2", CLEAN, *answers, resamples=5).to_csv(file, index=False)
+        os.utime(file, (1000 + when, 1000 + when))
+    found = read_robustness(robustness_files(tmp_path))
+    assert set(found[found["model"] == "run #2"]["n"]) == {40}
 
 
 def test_a_condition_is_told_in_words():

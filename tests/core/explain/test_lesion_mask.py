@@ -24,7 +24,6 @@ from core.explain.lesion_mask import (
     MaskManifest,
     build_mask_network,
     bundled_masks,
-    find_lesion,
     load_masks,
     outline_of,
     save_masks,
@@ -67,6 +66,18 @@ def test_what_was_saved_is_loaded_in_half_precision_and_answers_the_same(folder)
 def _cut(folder):
     weights = folder / WEIGHTS_FILE
     weights.write_bytes(weights.read_bytes()[:-100])
+
+
+def test_a_save_that_fails_leaves_what_was_there(folder, monkeypatch):
+    def fill(_tensors, file):
+        Path(file).write_bytes(b"half")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("core.explain.lesion_mask.save_file", fill)
+    before = load_masks(folder).manifest
+    with pytest.raises(OSError, match="No space"):
+        save_masks(folder, build_mask_network(), MANIFEST, golden=lesion())
+    assert load_masks(folder).manifest == before
 
 
 def _swap(folder):
@@ -141,10 +152,10 @@ def test_small_and_unsure_regions_are_no_lesion(folder):
 
 def test_threads_share_one_network_and_get_the_same(folder):
     pictures = [lesion(seed) for seed in range(4)]
-    alone = [find_lesion(one).mask for one in pictures]
+    alone = [bundled_masks().find(one).mask for one in pictures]
     with ThreadPoolExecutor(4) as pool:
         networks = list(pool.map(lambda _: bundled_masks(), range(4)))
-        together = [one.mask for one in pool.map(find_lesion, pictures)]
+        together = [one.mask for one in pool.map(bundled_masks().find, pictures)]
     assert len({id(one) for one in networks}) == 1
     for one, other in zip(alone, together, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -152,7 +163,7 @@ def test_threads_share_one_network_and_get_the_same(folder):
 
 @pytest.mark.parametrize("kind", ["nv", "mel", "bkl"])
 def test_the_bundled_network_finds_a_drawn_lesion_in_the_middle(kind):
-    found = find_lesion(draw_lesion(1, kind=kind, size_px=(225, 300)))
+    found = bundled_masks().find(draw_lesion(1, kind=kind, size_px=(225, 300)))
     assert found.found
     assert found.mask[112, 150]
     assert not found.mask[[0, 0, -1, -1], [0, -1, 0, -1]].any()
@@ -161,7 +172,7 @@ def test_the_bundled_network_finds_a_drawn_lesion_in_the_middle(kind):
 def test_the_bundled_network_finds_no_lesion_where_nothing_is():
     skin = np.full((225, 300, 3), (226, 184, 168), np.uint8)
     noise = np.random.default_rng(0).normal(0, 2, skin.shape)
-    found = find_lesion(np.clip(skin + noise, 0, 255).astype(np.uint8))
+    found = bundled_masks().find(np.clip(skin + noise, 0, 255).astype(np.uint8))
     assert not found.found
 
 
@@ -191,6 +202,6 @@ def test_the_bundled_network_finds_the_lesions_of_test_pictures(ham10000_folder)
     dice = []
     for row in chosen.to_dict("records"):
         pixels = read_picture(Path(row["image_path"]), name=row["image_id"]).pixels
-        found, true = find_lesion(pixels).mask, read_mask(masks[row["image_id"]], pixels.shape[:2])
+        found, true = bundled_masks().find(pixels).mask, read_mask(masks[row["image_id"]], pixels.shape[:2])
         dice.append(2 * (found & true).sum() / (found.sum() + true.sum()))
     assert np.mean(dice) == pytest.approx(bundled_masks().manifest.dice, abs=0.06)
