@@ -10,7 +10,7 @@ reader = frame.page("Predict")
 
 with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
     source = inputs.choose_source()
-    tour.start_button(frame.PAGES, reader)
+    tour.start_button(frame.PAGES, reader, quiet=True)
 with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
     facts = inputs.ask_facts()
 

@@ -91,7 +91,11 @@ def _draw_network(checkpoint: "Checkpoint", prediction: "Prediction") -> None:
                 notices.plain(one.title) for one in reversed(layers_of(checkpoint, (height, width)))
             ),
             "Evidence maps": f"{columns} × {rows} places, "
-            + ("exact: they sum to the logits" if evidence.exact else "a linear account with a remainder"),
+            + (
+                "exact: with bias and facts, their means are the logits"
+                if evidence.exact
+                else "a linear account with a remainder"
+            ),
             "Terms of a logit": ", ".join(evidence.terms(0)),
         },
         alt="What the network is made of",

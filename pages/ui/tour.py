@@ -217,11 +217,12 @@ def draw(title: str, pages: Mapping[str, "Page"], reader: Reader) -> None:
     )
 
 
-def start_button(pages: Mapping[str, "Page"], reader: Reader) -> None:
-    """Draw the way into the tour; nothing for who is on it."""
+def start_button(pages: Mapping[str, "Page"], reader: Reader, *, quiet: bool = False) -> None:
+    """Draw the way into the tour; nothing for who is on it. quiet: as one thing to do among others."""
     if _asked() is None:
         words = "Take the three-minute tour"
-        _START(key="tour_start", data={"href": link_to(1, pages, reader), "words": words})
+        data = {"href": link_to(1, pages, reader), "words": words, "quiet": quiet}
+        _START(key="tour_start", data=data)
 
 
 def _asked() -> int | None:
@@ -243,6 +244,7 @@ _START: Final = st.components.v2.component(
   const link = parentElement.querySelector("a")
   link.href = data.href
   link.textContent = data.words
+  link.classList.toggle("quiet", data.quiet)
 }
 """,
 )

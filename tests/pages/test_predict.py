@@ -562,7 +562,7 @@ def test_the_engineer_sees_layers_logits_and_times(predict):
     app = predict(reader="ML")
     text = "\n".join(one.value.to_csv() for one in app.table)
     assert "blocks.6" in text
-    assert "exact: they sum to the logits" in text
+    assert "exact: with bias and facts, their means are the logits" in text
     assert "ms" in text
     assert [one for one in app.dataframe if "sum" in one.value.columns]
 
