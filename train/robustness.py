@@ -102,6 +102,7 @@ def measure_robustness(
         table = _measure(checkpoint, mine, masks, out, name, progress)
         _write(out / ROBUSTNESS_FILE, lambda path: table.to_csv(path, index=False, float_format="%.5f"))
     finally:
+        measuring.forget_stop(out)
         lock.release()
     return table
 

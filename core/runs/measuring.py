@@ -5,17 +5,21 @@ It outlives the browser and the app. What passes between the two lies in the fol
 robustness.csv   the result; see `core.evaluate.robustness`
 parts/           the answers so far: what was stopped goes on with them
 progress.json    how far it is
-stop             somebody asks it to end; it looks after every picture
-lock             held while it works, so that nobody works there twice
+stop             somebody asks the process that it names to end; it looks after every batch of pictures
+lock, pid        held while it works, so that nobody works there twice, and by whom
+starting         held by who starts it, until it works
 output.txt       what it printed
 """
 
 import json
+import os
 import re
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from socket import gethostname
 from typing import Final
 
 from filelock import FileLock, Timeout
@@ -27,8 +31,10 @@ from core.runs import control, queue
 from core.runs.folder import write_atomically
 
 LOOK_EVERY_S: Final = 0.5
-_ENDS_WITHIN_S: Final = 15.0
+# A batch of 32 pictures with hairs through a large network, on a slow processor.
+_ENDS_WITHIN_S: Final = 90.0
 _ASKING_S: Final = 2.0
+_LOADING: Final = "Loading the model and the dataset"
 _ODD: Final = re.compile(r"[^\w.-]+")
 
 
@@ -54,7 +60,7 @@ def folder_of(runs_dir: Path, name: str, lesions: int) -> Path:
 
 
 def claim(folder: Path) -> FileLock:
-    """Return the lock of a folder, taken; whoever asked the last one to stop is forgotten.
+    """Return the lock of a folder, taken.
 
     Raises:
         RunError: another process measures there, or the folder cannot be written.
@@ -64,7 +70,7 @@ def claim(folder: Path) -> FileLock:
         folder.mkdir(parents=True, exist_ok=True)
         # Who only asks whether somebody measures holds the lock for a moment too.
         lock.acquire(timeout=_ASKING_S)
-        (folder / "stop").unlink(missing_ok=True)
+        (folder / "pid").write_text(_process(os.getpid()), encoding="utf-8")
     except Timeout as problem:
         raise RunError(
             f"Another process measures into {folder} just now. Wait for it, or take another folder."
@@ -99,9 +105,19 @@ def tell(folder: Path, standing: Standing) -> None:
     write_atomically(folder / "progress.json", json.dumps(asdict(standing)) + "\n")
 
 
+def ask_to_stop(folder: Path) -> None:
+    """Ask the process that measures into a folder to end; one that begins there later is not meant."""
+    (folder / "stop").write_text(_read(folder / "pid"), encoding="utf-8")
+
+
 def asked_to_stop(folder: Path) -> bool:
-    """Whether somebody asked the measurement to end."""
-    return (folder / "stop").exists()
+    """Whether somebody asked this process to end."""
+    return _read(folder / "stop") == _process(os.getpid())
+
+
+def forget_stop(folder: Path) -> None:
+    """Forget who asked: the number of a process that has ended may be given again."""
+    (folder / "stop").unlink(missing_ok=True)
 
 
 def standing(folder: Path) -> Standing | None:
@@ -123,15 +139,15 @@ def measure_apart(
         data_dir: the dataset it was trained on.
         lesions: test lesions to measure on.
         folder: where to write, `folder_of` a name.
-        report: told how far it is, in percent; what it raises ends the measurement after the picture it is
-            at, and what was done is kept.
+        report: told how far it is, in percent; what it raises ends the measurement after the pictures it is
+            at, whoever started it, and the conditions that were done are kept.
 
     Raises:
         RunError: long work is switched off here, or the measurement failed; the message is its own.
     """
     control.check_allowed()
-    process = None if is_measuring(folder) else _start(reference, name, data_dir, lesions, folder)
     began = time.time()
+    process = _begin(lambda: _start(reference, name, data_dir, lesions, folder), folder, report)
     try:
         while _goes_on(process, folder):
             _pass_on(folder, report, began, fresh=process is not None)
@@ -144,6 +160,54 @@ def measure_apart(
     if not (folder / ROBUSTNESS_FILE).is_file():
         raise RunError(f"Measuring {name} was stopped. Start it again to go on.")
     return folder / ROBUSTNESS_FILE
+
+
+def _begin(
+    start: Callable[[], "subprocess.Popen[bytes]"], folder: Path, report: Report
+) -> "subprocess.Popen[bytes] | None":
+    """Start a process and return it once it measures, or has ended; None where another measures already.
+
+    It takes the folder's lock only when the model is loaded. Until then, who starts it holds another one, or
+    a second app would start a second process.
+    """
+    began = time.time()
+    starting = FileLock(folder / "starting")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        while not _take(starting):
+            _say_loading(report, began)
+    except OSError as problem:
+        raise RunError(f"Cannot write into {folder} ({problem.strerror or problem}).") from problem
+    try:
+        return None if is_measuring(folder) else _loaded(start(), folder, report, began)
+    finally:
+        starting.release()
+
+
+def _loaded(
+    process: "subprocess.Popen[bytes]", folder: Path, report: Report, began: float
+) -> "subprocess.Popen[bytes]":
+    try:
+        while process.poll() is None and not is_measuring(folder):
+            _say_loading(report, began)
+    except Cancelled:
+        process.kill()  # It has nothing yet that could be lost.
+        process.wait()
+        raise
+    return process
+
+
+def _take(lock: FileLock) -> bool:
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return False
+    return True
+
+
+def _say_loading(report: Report, began: float) -> None:
+    report(time.time() - began, None, unit="s", note=_LOADING)
+    time.sleep(LOOK_EVERY_S)
 
 
 def _start(
@@ -169,21 +233,23 @@ def _pass_on(folder: Path, report: Report, began: float, *, fresh: bool) -> None
     """Report how far it is; what an earlier run left there is not told again."""
     found = standing(folder)
     if found is None or (fresh and (folder / "progress.json").stat().st_mtime < began):
-        report(time.time() - began, None, unit="s", note="Loading the model and the dataset")
+        report(time.time() - began, None, unit="s", note=_LOADING)
         return
     note = f"{found.now} · {found.done:,} of {found.total:,} pictures"
     report(100 * found.share, 100, unit="%", note=note)
 
 
 def _end(process: "subprocess.Popen[bytes] | None", folder: Path) -> None:
-    (folder / "stop").touch()
+    if is_measuring(folder):
+        ask_to_stop(folder)
     if process is None:
         return
     try:
         process.wait(_ENDS_WITHIN_S)
-    except subprocess.TimeoutExpired:  # it had not come to its first picture
+    except subprocess.TimeoutExpired:  # it sits in a batch that takes longer
         process.kill()
         process.wait()
+        forget_stop(folder)
 
 
 def _last_words(folder: Path) -> str:
@@ -192,6 +258,18 @@ def _last_words(folder: Path) -> str:
     except OSError:
         return ""
     return lines[-1] if lines else ""
+
+
+def _process(pid: int) -> str:
+    """Name a process of this machine: machines may share the folder."""
+    return f"{gethostname()} {pid}"
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError:
+        return ""
 
 
 def _lock(folder: Path) -> FileLock:

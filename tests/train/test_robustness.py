@@ -1,6 +1,10 @@
 """Robustness is measured condition by condition, goes on where it stopped, and keeps to its own pictures."""
 
 import os
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +22,7 @@ from core.models.checkpoint import load_checkpoint
 from core.runs import measuring
 from core.runs.measuring import Standing
 from core.settings import settings
+from tests.conftest import ROOT
 from train import robustness
 from train.robustness import change_of, conditions, measure_robustness
 
@@ -118,14 +123,74 @@ def test_every_corruption_is_measured_at_five_severities_with_and_without_its_re
 
 def test_who_asks_the_measurement_to_stop_is_heard_and_two_in_one_folder_are_refused(measure, tmp_path):
     def ask(done, total):
-        (tmp_path / "out" / "stop").touch()
+        measuring.ask_to_stop(tmp_path / "out")
 
     with pytest.raises(EvaluationError, match="goes on where it was"):
         measure(progress=ask)
     assert not measuring.is_measuring(tmp_path / "out")
     with measuring.claim(tmp_path / "out"), pytest.raises(RunError, match="Another process measures"):
         measure()
+    # What was asked of another process is not asked of this one.
+    (tmp_path / "out" / "stop").write_text("elsewhere 1")
     assert set(measure()["kind"]) == {"clean", "corruption"}
+
+
+def test_a_second_app_follows_what_the_first_one_starts(tmp_path, monkeypatch):
+    """The process of this test takes a while to load and measures until it is asked to end."""
+    program = """
+import sys, time
+from pathlib import Path
+from core.runs import measuring
+folder = Path(sys.argv[1])
+time.sleep(1)
+lock = measuring.claim(folder)
+measuring.tell(folder, measuring.Standing(0.5, 1, 2, "Blur"))
+while not measuring.asked_to_stop(folder):
+    time.sleep(0.05)
+"""
+    started = []
+
+    def start(*_):
+        started.append(subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], cwd=ROOT))
+        return started[-1]
+
+    following = set()
+
+    def both_follow(done, total=None, *, unit="", note=""):
+        if unit == "%":
+            following.add(threading.get_ident())
+        if len(following) == 2:
+            raise Cancelled
+
+    monkeypatch.setattr(measuring, "_start", start)
+    wanted = {"name": "x", "data_dir": tmp_path, "lesions": 10, "folder": tmp_path, "report": both_follow}
+    with ThreadPoolExecutor(2) as pool:
+        apps = [pool.submit(measuring.measure_apart, "bundled:x", **wanted) for _ in range(2)]
+        ends = [app.exception() for app in apps]
+    # One cancels; the other cancels too, or is told that it was stopped.
+    assert any(isinstance(end, Cancelled) for end in ends)
+    assert all(isinstance(end, Cancelled) or "was stopped" in str(end) for end in ends)
+    (process,) = started
+    assert process.wait() == 0
+
+
+def test_who_cancels_while_the_model_loads_ends_only_that(tmp_path, monkeypatch):
+    started = []
+
+    def start(*_):
+        started.append(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]))
+        return started[-1]
+
+    def cancel(done, total=None, *, unit="", note=""):
+        raise Cancelled
+
+    monkeypatch.setattr(measuring, "_start", start)
+    with pytest.raises(Cancelled):
+        measuring.measure_apart(
+            "bundled:x", name="x", data_dir=tmp_path, lesions=10, folder=tmp_path, report=cancel
+        )
+    assert started[0].returncode is not None
+    assert not (tmp_path / "stop").exists()
 
 
 def test_a_page_measures_in_a_process_that_can_be_cancelled_and_gone_on_with(tiny, tmp_path, monkeypatch):
