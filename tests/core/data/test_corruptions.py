@@ -63,8 +63,7 @@ def test_a_severity_that_does_not_exist_is_refused(severity):
 def test_what_is_hidden_has_one_colour_and_the_rest_is_untouched(name):
     mask = np.zeros(PICTURE.shape[:2], dtype=bool)
     mask[50:100, 60:140] = True
-    _, hides = SHORTCUTS[name]
-    hidden = hides(mask)
+    hidden = SHORTCUTS[name].hides(mask)
     shown = blank(PICTURE, hidden)
     assert len(np.unique(shown[hidden], axis=0)) == 1
     np.testing.assert_array_equal(shown[~hidden], PICTURE[~hidden])
