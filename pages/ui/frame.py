@@ -13,7 +13,7 @@ import streamlit as st
 
 from core.errors import LesionLensError
 from core.words import ATTRIBUTION, DEFAULT_READER, DISCLAIMER, READERS, Reader
-from pages.ui import installed, notices, tour
+from pages.ui import installed, notices, theme, tour
 
 MARK: Final = Path(__file__).parent / "mark.svg"
 LOGO: Final = Path(__file__).parent / "logo.svg"
@@ -47,6 +47,12 @@ PAGES: Final = {
 }
 
 
+# White letters, which Streamlit puts on its chips, cannot be read on a colour that stands out from dark.
+_DARK_CHIPS: Final = """<style>
+[data-testid="stMultiSelect"] span[title], [data-testid="stMultiSelect"] span[title] ~ * { color: #10181B; }
+</style>"""
+
+
 def page(title: str, *, heading: str | None = None) -> Reader:
     """Draw the frame of a page of PAGES and return who reads it. The first call of every page."""
     this = PAGES[title]
@@ -56,6 +62,8 @@ def page(title: str, *, heading: str | None = None) -> Reader:
         layout="wide",
         menu_items={"About": f"**LesionLens.** {DISCLAIMER}\n\n{ATTRIBUTION}"},
     )
+    if theme.mode() == "dark":
+        st.html(_DARK_CHIPS)
     tour.go(title, PAGES)
     st.logo(str(LOGO), size="large", icon_image=str(MARK))
     with st.sidebar:
