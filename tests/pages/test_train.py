@@ -82,6 +82,17 @@ def test_a_replay_shows_the_run_as_it_looked_then(open_page, monkeypatch):
     assert component(app, "lesionlens_curves")["domain"] == [0.0, 18.0]
 
 
+def test_a_press_while_the_page_goes_to_another_run_plays_that_one(open_page, runs_dir):
+    write_run(runs_dir / "before", state="stopped")
+    app = open_page("Train")
+    assert looked_at(app) == "before"
+    app.query_params["run"] = BUNDLED
+    app.button(key="train_replay").click().run()
+    assert not app.exception
+    assert looked_at(app) == BUNDLED
+    assert component(app, "lesionlens_player")["playing"]
+
+
 def test_runs_here_stand_before_recorded_ones_and_the_newest_is_looked_at(open_page, runs_dir):
     write_run(runs_dir / "mine", epochs=3)
     app = open_page("Train")

@@ -27,6 +27,7 @@ _COLOURS: Final[dict[str, Literal["primary", "yellow", "blue", "gray", "red", "o
 def draw(run: Summary) -> None:
     """Draw the head of the run that is looked at."""
     replay = player.replay_of(run)
+    player.start_if_asked(run, replay)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.header(notices.plain(run.name), anchor=False, width="content")
         if replay is not None:
@@ -56,8 +57,7 @@ def draw(run: Summary) -> None:
                 f"Watch it learn: {clock(replay.length_s)} of training in {shown}",
                 icon=":material/play_circle:",
                 key="train_replay",
-                on_click=player.start,
-                args=(run, replay),
+                on_click=player.ask,
                 help=f"Replays what was recorded, {player.FASTEST}{NBSP}times as fast. Nothing is computed.",
             )
 

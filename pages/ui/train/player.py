@@ -21,6 +21,7 @@ FASTEST: Final = SPEEDS[-1]
 _STATE: Final = "train_player"
 _KEY: Final = "train_player_bar"
 _MOVED: Final = "train_player_moved"
+_ASKED: Final = "train_player_asked"
 _HERE: Final = Path(__file__)
 _BAR: Final = st.components.v2.component(
     "lesionlens_player",
@@ -90,9 +91,19 @@ def current(run: Summary, replay: Replay) -> Player:
     return player
 
 
-def start(run: Summary, replay: Replay) -> None:
-    """Play a run from its beginning. For callbacks."""
-    st.session_state[_STATE] = Player(run.reference, replay.length_s, 0.0).told_to(play=True)
+def ask() -> None:
+    """Have the run that is looked at played from its beginning. For callbacks.
+
+    It names no run: while the page goes from one run to another, a press on the button of the one before is
+    answered by the one that is on the screen then.
+    """
+    st.session_state[_ASKED] = True
+
+
+def start_if_asked(run: Summary, replay: Replay | None) -> None:
+    """Begin what was asked for; once, and only where there is something to play."""
+    if st.session_state.pop(_ASKED, False) and replay is not None:
+        st.session_state[_STATE] = Player(run.reference, replay.length_s, 0.0).told_to(play=True)
 
 
 def look(run: Summary, replay: Replay) -> tuple[Telling, Status]:
