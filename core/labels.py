@@ -21,12 +21,12 @@ class Diagnosis:
 DIAGNOSES: Final = (
     Diagnosis(
         "akiec",
-        "Actinic keratosis / intraepithelial carcinoma",
+        "Actinic keratosis / Bowen's disease",
         "sun-damaged skin that can turn into cancer",
         True,
         "AKIEC",
-        "Rough, scaly patches after years of sun, and Bowen's disease. Pre-malignant or carcinoma in "
-        "situ, counted as malignant here because it is treated.",
+        "Rough, scaly patches after years of sun, and Bowen's disease, an intraepithelial carcinoma. "
+        "Pre-malignant or carcinoma in situ, counted as malignant here because it is treated.",
     ),
     Diagnosis(
         "bcc",

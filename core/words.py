@@ -141,8 +141,8 @@ def diagnosis_name(code: str, reader: Reader) -> str:
 
 
 def short_name(code: str) -> str:
-    """Return the full name, shortened where a chart has no room for it, with its mark when malignant."""
-    name = {"akiec": "Actinic keratosis / Bowen"}.get(code, BY_CODE[code].name)
+    """Return the full name, without the word that a chart has no room for, with its mark when malignant."""
+    name = BY_CODE[code].name.removesuffix("'s disease")
     return f"▲ {name}" if BY_CODE[code].malignant else name
 
 

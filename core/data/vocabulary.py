@@ -150,6 +150,7 @@ DX_OF_FOLDER: Final[Mapping[str, str]] = {
     **{folder_word(column): code for column, code in CODE_OF_ISIC_COLUMN.items()},
     "actinic keratosis": "akiec",
     "actinic keratoses": "akiec",
+    "actinic keratosis intraepithelial carcinoma": "akiec",
     "actinic keratoses and intraepithelial carcinoma": "akiec",
     "actinic keratoses and intraepithelial carcinomae": "akiec",
     "benign keratosis like lesion": "bkl",

@@ -114,6 +114,9 @@ def test_a_run_is_started_watched_stopped_and_resumed_and_another_replayed(
         page.get_by_role("button", name=re.compile("Pause")).click()
         page.get_by_role("button", name=re.compile("Play")).first.wait_for()
         assert max(steps(page)) < 4500
+        page.get_by_role("button", name="End replay").click()
+        page.get_by_role("button", name=re.compile("^Watch it learn")).wait_for()
+        expect(badge(page, re.compile("REPLAY$"))).to_be_hidden()
 
         page.get_by_role("button", name="Compare with journey").click()
         page.wait_for_url("**with=journey**")

@@ -199,6 +199,7 @@ def test_it_is_not_ours_to_publish(tmp_path):
         ("MEL", "mel"),
         ("melanocytic_Nevi", "nv"),
         ("actinic keratoses and intraepithelial carcinoma", "akiec"),
+        ("Actinic keratosis / Bowen's disease", "akiec"),
         ("vascular lesions", "vasc"),
         ("seborrheic keratosis", "bkl"),
         ("squamous cell carcinoma", None),

@@ -78,7 +78,7 @@ def test_a_synthetic_lesion_is_answered_at_once_and_called_synthetic(predict):
 def test_the_seven_probabilities_carry_full_names_and_malignant_marks(predict):
     marks = table(predict(reader="clinician"), "malignant")
     assert {name for name, mark in marks.items() if mark == "yes"} == {
-        "Actinic keratosis / intraepithelial carcinoma",
+        "Actinic keratosis / Bowen's disease",
         "Basal cell carcinoma",
         "Melanoma",
     }

@@ -137,7 +137,7 @@ class Chart {
     this.svg.append(this.under, this.lines, this.over)
     this.tip = make("div", "tip")
     this.tip.hidden = true
-    this.empty = make("div", "empty", "Nothing was told of it.")
+    this.empty = make("div", "empty", "Not measured so far.")
     this.said = make("div", "unseen")
     this.said.setAttribute("aria-live", "polite")
     this.plot.append(this.svg, this.tip, this.empty)

@@ -28,10 +28,13 @@ def draw(run: Summary) -> None:
     """Draw the head of the run that is looked at."""
     replay = player.replay_of(run)
     player.start_if_asked(run, replay)
+    now = None if replay is None else player.current(run, replay)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.header(notices.plain(run.name), anchor=False, width="content")
-        if replay is not None:
+        if now is not None and now.used:
             st.badge("REPLAY", icon=":material/replay:", color="violet")
+        elif run.is_bundled:
+            st.badge("recorded", color="violet")
         if not run.is_bundled:
             st.badge(run.state, color=_COLOURS[run.state])
         st.space("stretch")
@@ -49,17 +52,15 @@ def draw(run: Summary) -> None:
     about = run.recipe.get("about")
     if about:
         st.caption(notices.plain(str(about)))
-    if replay is not None:
-        now = player.current(run, replay)
-        if not now.is_playing and now.now() >= now.length_s:
-            shown = clock(replay.length_s / player.FASTEST)
-            st.button(
-                f"Watch it learn: {clock(replay.length_s)} of training in {shown}",
-                icon=":material/play_circle:",
-                key="train_replay",
-                on_click=player.ask,
-                help=f"Replays what was recorded, {player.FASTEST}{NBSP}times as fast. Nothing is computed.",
-            )
+    if now is not None and not now.is_playing and now.now() >= now.length_s:
+        shown = clock(now.length_s / player.FASTEST)
+        st.button(
+            f"Watch it learn: {clock(now.length_s)} of training in {shown}",
+            icon=":material/play_circle:",
+            key="train_replay",
+            on_click=player.ask,
+            help=f"Replays what was recorded, {player.FASTEST}{NBSP}times as fast. Nothing is computed.",
+        )
 
 
 def _draw_notes(run: Summary) -> None:

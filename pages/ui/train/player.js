@@ -39,7 +39,11 @@ class Player {
     this.speeds = make("div", "speeds")
     this.speeds.setAttribute("role", "group")
     this.speeds.setAttribute("aria-label", "Pace")
-    root.replaceChildren(this.play, this.track, this.time, this.speeds)
+    this.leave = make("button", "leave", "End replay")
+    this.leave.type = "button"
+    this.leave.title = "Show the run as it ended"
+    this.leave.onclick = () => this.tell({ leave: true })
+    root.replaceChildren(this.play, this.track, this.time, this.speeds, this.leave)
   }
 
   update(data, tell) {

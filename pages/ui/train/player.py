@@ -142,10 +142,13 @@ def _told(run: Summary, replay: Replay) -> None:
     value = st.session_state[_KEY].told
     if not isinstance(value, Mapping):
         return
+    st.session_state[_MOVED] = True
+    if value.get("leave") is True:
+        del st.session_state[_STATE]
+        return
     play, speed, seek = value.get("play"), value.get("speed"), value.get("seek")
     st.session_state[_STATE] = current(run, replay).told_to(
         play=play if isinstance(play, bool) else None,
         speed=speed if speed in SPEEDS else None,
         seek_s=float(seek) if isinstance(seek, int | float) and math.isfinite(seek) else None,
     )
-    st.session_state[_MOVED] = True

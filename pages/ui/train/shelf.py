@@ -106,8 +106,8 @@ def _picked() -> None:
 def _row(run: Summary, looked_at: str | None, others: tuple[str, ...], now: float) -> dict[str, Any]:
     state = _state(run)
     best = "–" if math.isnan(run.best) else f"{run.best:.3f}"
-    age = "recorded" if run.is_bundled else f"{duration(now - run.started_s)} ago"
     took = duration(run.duration_s)
+    ended = f"took {took}" if run.is_bundled else f"{duration(now - run.started_s)} ago · took {took}"
     status = run.status
     share = 0.0 if status is None or not status.total_steps else min(1.0, status.step / status.total_steps)
     return {
@@ -118,7 +118,7 @@ def _row(run: Summary, looked_at: str | None, others: tuple[str, ...], now: floa
         "moves": run.state == "running" and not run.is_bundled,
         "recipe": run.recipe_name,
         "best": best,
-        "when": run.problem or f"{age} · took {took}" if not run.is_live else f"{took} so far",
+        "when": f"{took} so far" if run.is_live else run.problem or ended,
         "share": round(share, 3) if run.is_live else None,
         "tags": list(read_notes(run.folder).tags),
         "picked": run.reference == looked_at,

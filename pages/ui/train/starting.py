@@ -232,7 +232,8 @@ def _draw_plan(asked: Asked) -> None:
         st.markdown("\n".join(f"- {notices.plain(line)}" for line in lines))
         st.button(
             "Start training",
-            type="primary",
+            # How long it takes is worth a look first: until then, no button asks to be pressed.
+            type="secondary" if measured is None else "primary",
             icon=":material/play_arrow:",
             key="train_start",
             on_click=_start,
