@@ -1,9 +1,28 @@
 """Files as such."""
 
 import hashlib
-from collections.abc import Iterable
-from contextlib import suppress
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a file beside `path` to be filled; then it takes the place of `path` in one step.
+
+    A reader sees the old file or the new one, whole. What goes wrong leaves the old one, and no other. Two
+    that write at once do not mix: the name is of this process and thread, and ends in `.partial`.
+    """
+    part = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.partial")
+    try:
+        yield part
+        part.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise
 
 
 def sha256(file: Path) -> str:

@@ -73,12 +73,15 @@ def measure(recipe: Recipe, data_dir: Path) -> Estimate:
         steps, features_s = _steps(network, feed, few, accelerator)
         took_s = _seconds(lambda: predict_val(network, feed, accelerator))
         forward_s = _forward_s(network, feed, accelerator)
-    finish_s = max(_reading_s(with_picture, preprocessing), forward_s)
+    finish_s = per_finished_picture_s(
+        _reading_s(with_picture, preprocessing), forward_s, on_cpu=accelerator.device.type == "cpu"
+    )
 
     total = recipe.epochs * steps_per_epoch(recipe.epoch_images or int(counts["train"]), recipe, 1)
     per_step = float(np.mean(steps))
     validated = took_s / len(parts[1]) * int(counts["val"]) + WATCHED * forward_s
-    finished = int(counts["val"]) + int(counts["test"]) + min(int(counts["train"]), STATISTICS_PICTURES)
+    # Val is looked at to calibrate, and again with what was written, as its evaluation keeps both parts.
+    finished = 2 * int(counts["val"]) + int(counts["test"]) + min(int(counts["train"]), STATISTICS_PICTURES)
     whole = {
         "validation_s": recipe.epochs * validated,
         "decoding_s": _POOL_S + missing * decode_s / available_cpus() if missing else 0.0,
@@ -103,6 +106,15 @@ def measure(recipe: Recipe, data_dir: Path) -> Estimate:
         epoch_images=recipe.epoch_images or int(counts["train"]),
         device=device_name(accelerator),
     )
+
+
+def per_finished_picture_s(reading_s: float, forward_s: float, *, on_cpu: bool) -> float:
+    """Return the seconds that one picture takes where one process reads while another looks.
+
+    reading_s: of one processor. forward_s: of all of them, or of the accelerator, which reading does not use.
+    """
+    looking_s = forward_s + reading_s / available_cpus() if on_cpu else forward_s
+    return max(reading_s, looking_s)
 
 
 def _stored(part: pd.DataFrame, size: tuple[int, int]) -> bool:

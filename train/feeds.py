@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from core.data.preprocessing import LUMA, Preprocessing
 from core.errors import StoreError
+from core.files import replacing
 from core.models.network import AdditiveNetwork
 from core.settings import settings
 from train.data import (
@@ -218,9 +219,8 @@ def kept_features(key: str, cache_dir: Path, compute: Callable[[], Tensor]) -> T
                 path.touch()
                 return load_file(path)["features"]
             features = compute()
-            temporary = path.with_name(f"{path.name}.partial")
-            save_file({"features": features.contiguous()}, temporary)
-            temporary.replace(path)
+            with replacing(path) as part:
+                save_file({"features": features.contiguous()}, part)
     except (OSError, SafetensorError) as problem:
         raise StoreError(
             f"The features at {path} could not be kept or read ({problem}). Free some disk space, delete "

@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 from accelerate.utils import broadcast_object_list
 
+from core.files import replacing
 from core.models.checkpoint import Checkpoint
 from train.predicting import predict_pictures, processes
 
@@ -21,7 +22,7 @@ PICTURES: Final = 256
 FOLDER: Final = "answered"
 """Where they are kept below an output folder; "parts" holds those of a robustness measurement."""
 
-_PART: Final = re.compile(r"(partial-)?[0-9a-f]{24}\.npz")
+_PART: Final = re.compile(r"[0-9a-f]{24}\.npz(\.[0-9.]+\.partial)?")
 
 
 def predict_kept(
@@ -81,12 +82,10 @@ def _name(checkpoint: Checkpoint, paths: Sequence[Path], facts: np.ndarray, view
 
 
 def _write(file: Path, logits: np.ndarray, unreadable: dict[int, str]) -> None:
-    partial = file.with_name(f"partial-{file.name}")
-    with partial.open("wb") as stream:
+    with replacing(file) as part, part.open("wb") as stream:
         np.savez(stream, logits=logits, reasons=np.array(json.dumps(unreadable)))
         stream.flush()
         os.fsync(stream.fileno())  # or a power cut leaves a name with nothing behind it
-    partial.replace(file)
 
 
 def _read(file: Path) -> tuple[np.ndarray, dict[int, str]] | None:

@@ -4,7 +4,6 @@ No pickle: optimizer moments are tensors like the weights, the rest is a line of
 """
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from core.errors import RunError
+from core.files import replacing
 
 
 def save_state(
@@ -34,12 +34,10 @@ def save_state(
     for index, moments in (optimizer.state_dict()["state"] if optimizer else {}).items():
         tensors |= {f"optimizer.{index}.{key}": torch.as_tensor(value) for key, value in moments.items()}
     contiguous = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
-        save_file(contiguous, temporary, metadata={"progress": json.dumps(progress)})
-        temporary.replace(path)
+        with replacing(path) as part:
+            save_file(contiguous, part, metadata={"progress": json.dumps(progress)})
     except (OSError, SafetensorError) as problem:
-        temporary.unlink(missing_ok=True)
         raise RunError(
             f"The training state {path} could not be written ({problem}). Free some disk space and resume "
             "the run: what was written before is kept."

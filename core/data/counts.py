@@ -6,7 +6,6 @@ fewer than `lesions` × `images_per_lesion` are parts of the same lesions until 
 lost, and `expand_counts` gives back a metadata table in which every count, however crossed, is the same.
 """
 
-import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ import pandas as pd
 
 from core.data.metadata import FIRST_ROW, validate_metadata
 from core.errors import MetadataError
+from core.files import replacing
 
 _TYPES: Final[Mapping[str, Literal["str", "float64", "int64"]]] = {
     "dx": "str",
@@ -135,12 +135,10 @@ def write_counts(counts: pd.DataFrame, path: Path) -> None:
     """
     ages = ["" if np.isnan(age) else np.format_float_positional(age, trim="-") for age in counts["age_years"]]
     text = counts.assign(age_years=ages).to_csv(index=False, lineterminator="\n")
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        unfinished.write_text(text, encoding="utf-8", newline="")
-        unfinished.replace(path)
+        with replacing(path) as part:
+            part.write_text(text, encoding="utf-8", newline="")
     except OSError as problem:
-        unfinished.unlink(missing_ok=True)
         raise MetadataError(f"{path} cannot be written: {problem.strerror}.") from problem
 
 

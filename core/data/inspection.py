@@ -23,6 +23,7 @@ from core.data.pictures import read_picture
 from core.data.quality import Measures, measure
 from core.data.twins import fingerprints
 from core.errors import PictureError, StoreError
+from core.files import replacing
 from core.jobs import Report, silent
 from core.turns import turn
 
@@ -125,9 +126,8 @@ def _inspect(
     table = pd.DataFrame([rows[name] for name in pictures.index]).set_index("image_id")
     table = table.reindex(columns=[*MEASURED, "masked", *TEXTS])
     table = table.astype(dict.fromkeys(MEASURED, "float64") | dict.fromkeys(TEXTS, "string"))
-    partial = folder / "inspection.partial"
-    table.to_parquet(partial)
-    partial.replace(folder / "inspection.parquet")
+    with replacing(folder / "inspection.parquet") as part:
+        table.to_parquet(part)
     log.unlink(missing_ok=True)
 
 

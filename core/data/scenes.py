@@ -22,6 +22,7 @@ from core.data.preprocessing import LUMA
 from core.data.quality import find_corners
 from core.data.twins import PAIR_COLUMNS
 from core.errors import PictureError, StoreError
+from core.files import replacing
 from core.jobs import Report, silent
 from core.turns import turn
 
@@ -193,9 +194,8 @@ def _find(folder: Path, here: pd.DataFrame, tell: Callable[..., None], workers: 
         ],
         columns=list(PAIR_COLUMNS),
     ).sort_values(["score", "first"], ascending=[False, True], ignore_index=True)
-    partial = folder / "scenes.partial"
-    pairs.astype({"score": "float64"}).to_parquet(partial)
-    partial.replace(folder / "scenes.parquet")
+    with replacing(folder / "scenes.parquet") as part:
+        pairs.astype({"score": "float64"}).to_parquet(part)
     (folder / "compared.json").write_text(json.dumps({"pairs": len(candidates)}), encoding="utf-8")
     for left in ("points.partial", "scores.partial"):
         (folder / left).unlink(missing_ok=True)

@@ -21,6 +21,7 @@ from core.data.parallel import in_parallel
 from core.data.pictures import read_picture
 from core.data.preprocessing import cover
 from core.errors import PictureError, StoreError
+from core.files import replacing
 from core.turns import turn
 
 STORE_SIZE: Final = (225, 300)
@@ -156,9 +157,8 @@ def _build(
                 progress(finished, len(paths))
     partial.replace(folder / "pixels.u8")
     summary = {"image_ids": list(image_ids), "size": list(size), "unreadable": unreadable}
-    temporary = folder / "store.json.partial"
-    temporary.write_text(json.dumps(summary), encoding="utf-8")
-    temporary.replace(folder / "store.json")
+    with replacing(folder / "store.json") as part:
+        part.write_text(json.dumps(summary), encoding="utf-8")
     done_log.unlink(missing_ok=True)
 
 

@@ -22,6 +22,7 @@ from core.data.facts import SEXES, SITES
 from core.data.parallel import in_parallel
 from core.data.writing import Progress, note_begun, note_done, only_writer, save_picture, was_begun
 from core.errors import DataError
+from core.files import replacing
 from core.labels import BY_CODE, CODES, INDEX
 
 # How fast red, green and blue fade per unit of depth; melanin looks brown, blood red to purple.
@@ -526,16 +527,14 @@ def _draw_chunk(jobs: list[_Job]) -> int:
 
 
 def _write_table(path: Path, shots: list[_Shot]) -> None:
-    temporary = path.with_name(f"{path.name}.partial")
     # newline="" as the csv module asks: it writes the line ends itself.
-    with temporary.open("w", encoding="utf-8", newline="") as file:
+    with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(("lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization"))
         rows.writerows(
             (shot.lesion_id, shot.image_id, shot.kind, shot.dx_type, shot.age, shot.sex, shot.site)
             for shot in shots
         )
-    temporary.replace(path)
 
 
 def _proportional_shots(images: int, seed: int) -> list[_Shot]:

@@ -11,9 +11,7 @@ was when it is given again. Source folders are only read.
 """
 
 import json
-import os
 import shutil
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager, suppress
@@ -31,6 +29,7 @@ from core.data.metadata import COLUMNS
 from core.data.parallel import in_parallel
 from core.data.pictures import read_picture
 from core.errors import DataError, PictureError
+from core.files import replacing
 
 TABLE_NAME: Final = "metadata.csv"
 IMAGES_NAME: Final = "images"
@@ -296,26 +295,23 @@ def _write_picture(path: Path, task: Task) -> None:
     picture = read_picture(task.source, name=task.source.name)
     if task.change is None:
         # Read above all the same: a broken file is found now, by name, and not in the middle of a training.
-        temporary = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.partial")
-        shutil.copyfile(task.source, temporary)
-        temporary.replace(path)
+        with replacing(path) as part:
+            shutil.copyfile(task.source, part)
         return
     save_picture(path, task.change(picture.pixels))
 
 
 def save_picture(path: Path, pixels: np.ndarray, *, quality: int = JPEG_QUALITY) -> None:
     """Write uint8 pixels, (H, W, 3) or gray (H, W), in one rename; the format follows the suffix."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.partial")
     form = "PNG" if path.suffix.lower() == ".png" else "JPEG"
     options: dict[str, Any] = {"quality": quality, "subsampling": 0} if form == "JPEG" else {}
-    Image.fromarray(pixels).save(temporary, format=form, **options)
-    temporary.replace(path)
+    with replacing(path) as part:
+        Image.fromarray(pixels).save(part, format=form, **options)
 
 
 def _replace(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.partial")
-    temporary.write_bytes(data)
-    temporary.replace(path)
+    with replacing(path) as part:
+        part.write_bytes(data)
 
 
 def _json(value: Mapping[str, Any]) -> str:

@@ -14,12 +14,10 @@ import hashlib
 import io
 import json
 import math
-import os
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -29,7 +27,7 @@ import pyarrow.parquet as pq
 
 from core.errors import EvaluationError
 from core.evaluate.intervals import Interval
-from core.files import sha256
+from core.files import replacing, sha256
 from core.labels import CODE_OF_ISIC_COLUMN, CODES, INDEX, ISIC_2018_COLUMNS
 from core.spreadsheet import to_csv
 
@@ -112,12 +110,14 @@ class Evaluation:
             folder.mkdir(parents=True, exist_ok=True)
             sums = {}
             for name, table in tables.items():
-                _write_atomically(folder / name, partial(table.to_parquet, index=False))
+                with replacing(folder / name) as part:
+                    table.to_parquet(part, index=False)
                 sums[_SUM_OF[name]] = sha256(folder / name)
             if self.val is None:
                 (folder / VAL_FILE).unlink(missing_ok=True)
             text = json.dumps(self._as_json() | sums, indent=2, allow_nan=False)
-            _write_atomically(folder / METRICS_FILE, lambda path: _write_text(path, text + "\n"))
+            with replacing(folder / METRICS_FILE) as part:
+                part.write_text(text + "\n", encoding="utf-8")
         except OSError as problem:
             raise EvaluationError(f"Cannot write the evaluation to {folder}: {problem}.") from problem
 
@@ -234,7 +234,8 @@ def write_isic_csv(path: Path, image_ids: Sequence[str], probabilities: np.ndarr
     written = isic_csv(image_ids, probabilities, name=path.name, guarded=False)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write_atomically(path, lambda part: part.write_bytes(written))
+        with replacing(path) as part:
+            part.write_bytes(written)
     except OSError as problem:
         raise EvaluationError(f"Cannot write {path}: {problem}.") from problem
 
@@ -368,19 +369,3 @@ def _interval(entry: Mapping[str, float | None]) -> Interval:
 
 def _or_nan(value: float | None) -> float:
     return float("nan") if value is None else value
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
-
-
-def _write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a file beside `path`, then put it in its place in one step."""
-    handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    os.close(handle)
-    try:
-        write(Path(part))
-        Path(part).chmod(0o644)  # a temporary file is private; an artifact is to be read by others
-        Path(part).replace(path)
-    finally:
-        Path(part).unlink(missing_ok=True)

@@ -30,7 +30,7 @@ from torch import nn
 
 from core.data.preprocessing import Preprocessing
 from core.errors import BrokenCheckpoint
-from core.files import sha256
+from core.files import replacing, sha256
 from core.models.catalog import BUNDLED_FOLDER
 
 FORMAT: Final = 1
@@ -195,22 +195,19 @@ def save_masks(
     seen = seen_by(manifest, golden)
     answer = _probabilities(halved.float(), manifest.preprocessing, seen)
     tensors |= {"golden.pixels": torch.from_numpy(seen), "golden.answer": torch.from_numpy(answer).half()}
-    partial = folder / f"{WEIGHTS_FILE}.partial"
-    save_file(tensors, partial)
-    whole = replace(manifest, files={WEIGHTS_FILE: sha256(partial)})
+    with replacing(folder / WEIGHTS_FILE) as part:
+        save_file(tensors, part)
+        whole = replace(manifest, files={WEIGHTS_FILE: sha256(part)})
     # Who reads between the two is told by the sum.
-    partial.replace(folder / WEIGHTS_FILE)
     save_manifest(folder, whole)
     return whole
 
 
 def save_manifest(folder: Path, manifest: MaskManifest) -> None:
     """Replace what a folder says of its weights, which stay as they are."""
-    partial = folder / f"{MANIFEST_FILE}.partial"
-    partial.write_text(
-        json.dumps(_MANIFEST.dump_python(manifest, mode="json"), indent=1) + "\n", encoding="utf-8"
-    )
-    partial.replace(folder / MANIFEST_FILE)
+    text = json.dumps(_MANIFEST.dump_python(manifest, mode="json"), indent=1) + "\n"
+    with replacing(folder / MANIFEST_FILE) as part:
+        part.write_text(text, encoding="utf-8")
 
 
 def load_masks(folder: Path) -> MaskNetwork:

@@ -1,7 +1,6 @@
 """The checkpoints on offer, and where one lies. Add one by adding an entry to core/bundled/catalog.toml."""
 
 import json
-import threading
 import tomllib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from core.errors import HubError, UnknownReference
+from core.files import replacing
 from core.models.reference import Reference, check_repository, parse_reference
 from core.settings import settings
 
@@ -85,9 +85,8 @@ def write_owner_catalog(owner: str, cache_dir: Path, entries: Iterable[CatalogEn
             )
         ]
     file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f"{file.name}.{threading.get_ident()}.part")
-    part.write_text("".join(lines), encoding="utf-8")
-    part.replace(file)
+    with replacing(file) as part:
+        part.write_text("".join(lines), encoding="utf-8")
 
 
 def _read(file: Path) -> tuple[CatalogEntry, ...]:

@@ -29,7 +29,7 @@ from core.data.facts import Facts, encode_facts
 from core.data.preprocessing import Preprocessing
 from core.errors import BrokenCheckpoint
 from core.evaluate.intervals import Interval
-from core.files import sha256
+from core.files import replacing, sha256
 from core.labels import BY_CODE, CODES
 from core.models.catalog import MANIFEST_FILE
 from core.models.kept import WEIGHTS_FILE
@@ -194,11 +194,9 @@ def save_checkpoint(
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Put a manifest into a checkpoint folder in one step; the weights stay as they are."""
-    temporary = folder / f"{MANIFEST_FILE}.partial"
-    temporary.write_text(
-        json.dumps(_MANIFEST.dump_python(manifest, mode="json"), indent=1) + "\n", encoding="utf-8"
-    )
-    temporary.replace(folder / MANIFEST_FILE)
+    text = json.dumps(_MANIFEST.dump_python(manifest, mode="json"), indent=1) + "\n"
+    with replacing(folder / MANIFEST_FILE) as part:
+        part.write_text(text, encoding="utf-8")
 
 
 def read_manifest(folder: Path) -> Manifest:

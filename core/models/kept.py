@@ -207,5 +207,5 @@ def _folder(
 
 def _branches(storage: Path) -> Iterator[tuple[str, str]]:
     for ref in sorted((storage / "refs").rglob("*")):
-        if ref.is_file() and ref.suffix != ".part":
+        if ref.is_file() and ref.suffix != ".partial":
             yield str(ref.relative_to(storage / "refs")), ref.read_text(encoding="utf-8").strip()

@@ -23,6 +23,7 @@ import pandas as pd
 from core.data.pictures import read_picture
 from core.data.preprocessing import Preprocessing
 from core.errors import BrokenCheckpoint, PictureError, StoreError, WeightsError
+from core.files import replacing
 from core.jobs import Report, silent
 from core.models.catalog import MANIFEST_FILE
 from core.models.registry import MODELS
@@ -245,9 +246,8 @@ def _compute(
     unreadable = {image_ids[row]: reason for row, reason in _read_reasons(log).items()}
     partial.replace(folder / "values.f16")
     summary = {"extractor": extractor.name, "width": width, "image_ids": image_ids, "unreadable": unreadable}
-    temporary = folder / "features.json.partial"
-    temporary.write_text(json.dumps(summary), encoding="utf-8")
-    temporary.replace(folder / "features.json")
+    with replacing(folder / "features.json") as part:
+        part.write_text(json.dumps(summary), encoding="utf-8")
     log.unlink(missing_ok=True)
 
 

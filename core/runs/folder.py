@@ -30,6 +30,7 @@ import psutil  # type: ignore[import-untyped]  # its types are a package of thei
 from filelock import FileLock
 
 from core.errors import RunError
+from core.files import replacing
 from core.models.reference import RUN_NAME
 
 STALE_AFTER_S: Final = 120.0
@@ -287,14 +288,11 @@ class RunFolder:
         self._write_arrays(self.val / f"epoch_{epoch:04d}.npz", arrays)
 
     def _write_arrays(self, path: Path, arrays: dict[str, np.ndarray]) -> None:
-        temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
         try:
             path.parent.mkdir(exist_ok=True)  # runs of earlier versions have no val/
-            with temporary.open("wb") as file:
+            with replacing(path) as part, part.open("wb") as file:
                 np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # a flag shares the stub's **
-            temporary.replace(path)
         except OSError as problem:
-            temporary.unlink(missing_ok=True)
             raise _unwritable(path, problem) from problem
 
     def write_status(self, status: Status, *, next_in_s: float = 2 * BEAT_EVERY_S) -> None:
@@ -377,10 +375,8 @@ def _unwritable(path: Path, problem: OSError) -> RunError:
 
 def write_atomically(path: Path, text: str) -> None:
     """Replace a text file, so that a reader sees the old one or the new one; raises RunError if it cannot."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
+        with replacing(path) as part:
+            part.write_text(text, encoding="utf-8")
     except OSError as problem:
-        temporary.unlink(missing_ok=True)
         raise _unwritable(path, problem) from problem

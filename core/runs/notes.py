@@ -1,12 +1,12 @@
 """Tags and a note on a run: notes.json beside what its trainer writes, replaced atomically."""
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
 from core.errors import RunError
+from core.files import replacing
 
 FILE: Final = "notes.json"
 MAX_TAGS: Final = 12
@@ -54,13 +54,10 @@ def write_notes(run: Path, notes: Notes) -> None:
     Raises:
         RunError: they cannot be written; those of before are kept.
     """
-    path = run / FILE
-    temporary = path.with_name(f".{FILE}.{os.getpid()}.partial")
     try:
-        temporary.write_text(json.dumps(asdict(notes), indent=2) + "\n", encoding="utf-8")
-        temporary.replace(path)
+        with replacing(run / FILE) as part:
+            part.write_text(json.dumps(asdict(notes), indent=2) + "\n", encoding="utf-8")
     except OSError as problem:
-        temporary.unlink(missing_ok=True)
         raise RunError(
             f"The notes of run {run.name} could not be written ({problem.strerror}). Free some disk space or "
             "mend the folder's rights; what was written before is kept."

@@ -32,6 +32,9 @@ from core.settings import REPOSITORY
 LOOK_EVERY_S: Final = 0.5
 """How often a dispatcher looks whether the machine is free."""
 
+ABANDONED_S: Final = 600.0
+"""A trainer takes its folder within seconds; one that has not after this long was on a machine that died."""
+
 _LOCK_TIMEOUT_S: Final = 20.0
 _ASKING_S: Final = 2.0
 
@@ -49,6 +52,7 @@ class Queued:
         what: "fit" begins the run, "resume" goes on with it.
         starting: whether its trainer was started, and has not taken its run folder yet.
         starter: host of the dispatcher that started it; "" where nobody has.
+        started: when it did, seconds since 1970.
     """
 
     name: str
@@ -59,6 +63,7 @@ class Queued:
     what: Literal["fit", "resume"] = "fit"
     starting: bool = False
     starter: str = ""
+    started: float = 0.0
 
     @property
     def arguments(self) -> list[str]:
@@ -200,7 +205,7 @@ def _next(runs_dir: Path, lock: FileLock) -> Queued | None:
                 lock.release()
                 return None
             if not living_here(runs_dir):
-                items[free] = replace(items[free], starting=True, starter=gethostname())
+                items[free] = replace(items[free], starting=True, starter=gethostname(), started=time.time())
                 return items[free]
 
 
@@ -271,19 +276,22 @@ def _last_status(run: RunFolder) -> Status:
 
 
 def _restore_started(runs_dir: Path) -> None:
-    """Let what a killed dispatcher of this machine was starting wait again, unless its run is there."""
-    mine = ("", gethostname())  # "": started before the starter was written down
+    """Let what a killed dispatcher or a dead machine was starting wait again, unless its run is there."""
     with _changing(runs_dir) as items:
+        left = [(item, _is_left(item)) for item in items]
         items[:] = [
-            replace(item, starting=False, starter="") if item.starter in mine else item
-            for item in items
-            if not (
-                item.starting
-                and item.starter in mine
-                and item.what == "fit"
-                and (runs_dir / item.name).exists()
-            )
+            replace(item, starting=False, starter="", started=0.0) if is_left else item
+            for item, is_left in left
+            if not (is_left and item.what == "fit" and (runs_dir / item.name).exists())
         ]
+
+
+def _is_left(item: Queued) -> bool:
+    """Whether nobody is starting it any more, though it says so."""
+    if not item.starting:
+        return False
+    mine = item.starter in ("", gethostname())  # "": started before the starter was written down
+    return mine or time.time() - item.started > ABANDONED_S
 
 
 @contextmanager

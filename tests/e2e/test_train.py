@@ -105,7 +105,7 @@ def test_a_run_is_started_watched_stopped_and_resumed_and_another_replayed(
 
         page.get_by_role("button", name=re.compile("^lesionlens-lite0, ")).click()
         page.wait_for_url("**run=bundled**lesionlens-lite0**")
-        # The address changes first; a button that is pressed while the page follows it moves under the pointer.
+        # The address changes first, then the page: a button pressed in between moves under the pointer.
         page.get_by_role("heading", name="lesionlens-lite0", exact=True).wait_for()
         page.get_by_role("button", name=re.compile("^Watch it learn")).click()
         page.get_by_role("button", name=re.compile("Pause")).wait_for()

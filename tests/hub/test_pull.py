@@ -373,7 +373,7 @@ def test_a_disk_without_room_is_told_with_its_cure(hub, tmp_path, app_root):
     )
     assert "The disk is full" in run.stdout
     assert "HF_HOME" in run.stdout
-    assert not list(tmp_path.rglob("*.part"))
+    assert not list(tmp_path.rglob("*.part*"))
 
 
 def test_eight_threads_that_pull_at_once_get_one_whole_folder(hub, pull_it):

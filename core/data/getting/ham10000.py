@@ -19,6 +19,7 @@ from core.data.getting.workplace import Workplace
 from core.data.readers import HAM10000_COLUMNS, read_dataset
 from core.data.vocabulary import ISIC_SITE, translate
 from core.errors import GettingError
+from core.files import replacing
 
 MASKS: Final = "masks"
 FACTS: Final = "facts"
@@ -180,12 +181,10 @@ def _next(page: Mapping[str, object], address: str) -> str | None:
 
 
 def _write_facts(rows: Iterable[dict[str, str]], path: Path) -> None:
-    part = path.with_name(f"{path.name}.part")
-    with part.open("w", encoding="utf-8", newline="") as opened:
+    with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as opened:
         writer = csv.DictWriter(opened, _FACT_COLUMNS)
         writer.writeheader()
         writer.writerows(rows)
-    part.replace(path)
 
 
 def _compose(place: Workplace, facts: Path) -> None:

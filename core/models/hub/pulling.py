@@ -10,7 +10,6 @@ compares sizes where the Hub lists checksums.
 """
 
 import hashlib
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]  # documented,
 from core import net
 from core.data.getting.workplace import RESERVE_BYTES, free_bytes, in_words
 from core.errors import HubError
-from core.files import sha256
+from core.files import replacing, sha256
 from core.models import kept
 from core.models.catalog import MANIFEST_FILE
 from core.models.hub.access import Access
@@ -350,9 +349,8 @@ def _remember(source: _Source, commit: str) -> None:
         return  # The branch goes on naming the checkpoint that serves when the Hub is away.
     ref = source.storage / "refs" / source.revision
     ref.parent.mkdir(parents=True, exist_ok=True)
-    part = ref.with_name(f"{ref.name}.{threading.get_ident()}.part")
-    part.write_text(commit, encoding="utf-8")
-    part.replace(ref)
+    with replacing(ref) as part:
+        part.write_text(commit, encoding="utf-8")
 
 
 def _touch(file: Path) -> None:

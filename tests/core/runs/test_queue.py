@@ -1,6 +1,7 @@
 """The queue: its order, what survives, and a dispatcher that leaves word of a trainer that never began."""
 
 import multiprocessing
+import time
 from pathlib import Path
 from socket import gethostname
 
@@ -123,7 +124,7 @@ def test_what_a_killed_dispatcher_was_starting_waits_again(runs_dir):
 
 
 def test_what_another_machine_is_starting_is_left_to_it(runs_dir):
-    theirs = item("theirs", starting=True, starter="another-host")
+    theirs = item("theirs", starting=True, starter="another-host", started=time.time())
     for one in (theirs, item("ours")):
         queue.add(runs_dir, one)
     queue._restore_started(runs_dir)
@@ -131,6 +132,15 @@ def test_what_another_machine_is_starting_is_left_to_it(runs_dir):
     assert (started.name, started.starter) == ("ours", gethostname())
     assert queue.waiting(runs_dir) == (theirs, started)
     assert queue._next(runs_dir, queue._worker_lock(runs_dir)) is None
+
+
+def test_what_a_dead_machine_was_starting_waits_again(runs_dir):
+    long_ago = time.time() - queue.ABANDONED_S - 1
+    queue.add(runs_dir, item("theirs", starting=True, starter="another-host", started=long_ago))
+    queue._restore_started(runs_dir)
+    (left,) = queue.waiting(runs_dir)
+    assert (left.starting, left.starter) == (False, "")
+    queue.cancel(runs_dir, "theirs")
 
 
 def test_only_runs_that_live_on_this_machine_keep_it_busy(runs_dir):
