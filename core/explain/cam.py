@@ -9,7 +9,6 @@ These maps have no unit: each is cut at zero and stretched to [0, 1] by itself, 
 compared in strength. Evidence maps can.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -20,12 +19,11 @@ import pytorch_grad_cam as library  # type: ignore[import-untyped]
 import torch
 from torch import Tensor, nn
 
-from core.errors import LayerError
+from core.explain.layers import Shell, TappedAt, grid_of, layer_of, pixels_of
 from core.models.checkpoint import Checkpoint
 from core.models.evidence import CUTS, Cut
 
 _COMPARED: Final = 3
-_FEWEST_PLACES: Final = 4
 
 
 class _SignedEigenCAM(library.EigenCAM):
@@ -118,38 +116,7 @@ METHODS: Final[dict[str, Method]] = {
 }
 
 
-@dataclass(frozen=True)
-class Layer:
-    """A place in a network where a map can be made: a module's name, and what comes out of it."""
-
-    name: str
-    channels: int
-    rows: int
-    columns: int
-
-    @property
-    def title(self) -> str:
-        """Its name and its size."""
-        return f"{self.name}: {self.channels:,} channels, {self.columns} × {self.rows} places"
-
-
-class _Shell(nn.Module):
-    """A network for pytorch-grad-cam that is not the shared one, though it computes with it.
-
-    pytorch-grad-cam hangs hooks into the network it is given, switches its mode and clears its gradients.
-    All that happens to this shell: the backbone is no submodule of it, and what is hooked is its own `tap`.
-    The tap's input is a leaf, so gradients flow back to it and no further: frozen networks work, and nothing
-    is spent on the layers below.
-    """
-
-    def __init__(self, backbone: nn.Module) -> None:
-        super().__init__()
-        self.tap = nn.Identity()
-        # The library takes the device from the first parameter.
-        self.device = nn.Parameter(torch.empty(0, device=next(backbone.parameters()).device))
-
-
-class _Tapped(_Shell):
+class _Tapped(Shell):
     """Tapped at the place of the evidence maps."""
 
     def __init__(self, backbone: nn.Module, cut: Cut) -> None:
@@ -162,87 +129,6 @@ class _Tapped(_Shell):
         with torch.no_grad():
             found = self._body(pixels)
         return self._tail(self.tap(found.requires_grad_()))
-
-
-class _TappedAt(_Shell):
-    """Tapped at a module's output. The one hook that the shared network gets is gone when it has answered."""
-
-    def __init__(self, backbone: nn.Module, layer: str) -> None:
-        super().__init__(backbone)
-        self._run = partial(backbone.__call__)
-        self._hook = backbone.get_submodule(layer).register_forward_hook
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        """Return the backbone's logits, shape (N, 7)."""
-
-        def tap(_module: nn.Module, _inputs: object, output: Tensor) -> Tensor:
-            # A copy, since what follows may be an activation that works in place.
-            return self.tap(output.detach().requires_grad_()).clone()
-
-        handle = self._hook(tap)
-        try:
-            logits: Tensor = self._run(pixels)
-        finally:
-            handle.remove()
-        return logits
-
-
-def layers_of(checkpoint: Checkpoint, size_px: tuple[int, int]) -> tuple[Layer, ...]:
-    """Return the layers on offer, the ends of timm's stages, deepest first. Others have to be named.
-
-    size_px: height and width of what the network sees.
-    """
-    network = checkpoint.network
-    stages = list(network.backbone.feature_info)
-    if network.spec.evidence == "tokens":
-        stages = stages[:-1]  # After the last block only the class token is read.
-    return tuple(
-        Layer(
-            str(one["module"]),
-            int(one["num_chs"]),
-            *(math.ceil(side / int(one["reduction"])) for side in size_px),
-        )
-        for one in reversed(stages)
-    )
-
-
-def layer_of(checkpoint: Checkpoint, seen: np.ndarray, name: str) -> Layer:
-    """Return a layer by its module's name, tried out on a picture.
-
-    seen: the picture as the network sees it, uint8 (h, w, 3).
-
-    Raises:
-        LayerError: the network has none of this name, or what comes out of it is no map of places, or has no
-            part in the logits.
-    """
-    backbone, pixels = checkpoint.network.backbone, _pixels(checkpoint, seen)
-    offered = ", ".join(one.name for one in layers_of(checkpoint, (seen.shape[0], seen.shape[1])))
-    if name not in dict(backbone.named_modules()) or not name:
-        raise LayerError(
-            f"{checkpoint.manifest.model} has no layer {name!r}; expected {offered}, or another module's "
-            "name."
-        )
-    shell, found = _TappedAt(backbone, name), list[Tensor]()
-    handle = shell.tap.register_forward_hook(lambda _module, _inputs, output: found.append(output))
-    try:
-        with checkpoint.lock, torch.enable_grad():
-            logits = shell(pixels)
-            torch.autograd.grad(logits.sum(), found[0])  # raises where the logits do not depend on it
-        grid = _grid(checkpoint, pixels)(found[0])
-        _, channels, rows, columns = grid.shape
-    except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as problem:
-        raise LayerError(
-            f"{name} of {checkpoint.manifest.model} gives no map of places; expected a layer such as "
-            f"{offered}."
-        ) from problem
-    finally:
-        handle.remove()
-    if rows * columns < _FEWEST_PLACES:
-        raise LayerError(
-            f"{name} of {checkpoint.manifest.model} gives {rows} × {columns} places; expected a layer such "
-            f"as {offered}."
-        )
-    return Layer(name, channels, rows, columns)
 
 
 def cam(
@@ -262,14 +148,14 @@ def cam(
         LayerError: no map can be made at this layer.
     """
     backbone = checkpoint.network.backbone
-    pixels = _pixels(checkpoint, seen)
-    shell: _Shell
+    pixels = pixels_of(checkpoint, seen)
+    shell: Shell
     if layer is None:
         shell = _Tapped(backbone, CUTS[checkpoint.network.spec.evidence])
     else:
         layer_of(checkpoint, seen, layer)
-        shell = _TappedAt(backbone, layer)
-    maker = METHODS[method].make(shell, [shell.tap], reshape_transform=_grid(checkpoint, pixels))
+        shell = TappedAt(backbone, layer)
+    maker = METHODS[method].make(shell, [shell.tap], reshape_transform=grid_of(checkpoint, pixels))
     try:
         with checkpoint.lock, torch.enable_grad():
             found = maker(input_tensor=pixels, targets=[METHODS[method].target(class_index)])
@@ -277,17 +163,6 @@ def cam(
         # Not by the library's own `with`: it swallows IndexErrors.
         maker.activations_and_grads.release()
     return np.asarray(found[0], dtype=np.float32)
-
-
-def _pixels(checkpoint: Checkpoint, seen: np.ndarray) -> Tensor:
-    pixels = torch.from_numpy(checkpoint.manifest.preprocessing.normalise(seen)[None])
-    return pixels.to(memory_format=torch.channels_last)
-
-
-def _grid(checkpoint: Checkpoint, pixels: Tensor) -> Callable[[Tensor], Tensor]:
-    """Return what turns activations into (N, K, h, w)."""
-    network = checkpoint.network
-    return lambda found: CUTS[network.spec.evidence].grid(network.backbone, found, pixels)
 
 
 def methods_for(checkpoint: Checkpoint) -> dict[str, Method]:

@@ -78,7 +78,7 @@ def _draw_checkpoint(checkpoint: "Checkpoint") -> None:
 
 
 def _draw_network(checkpoint: "Checkpoint", prediction: "Prediction") -> None:
-    from core.explain.cam import layers_of
+    from core.explain.layers import layers_of
 
     evidence = prediction.evidence
     rows, columns = evidence.maps.shape[1:]

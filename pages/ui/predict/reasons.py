@@ -14,7 +14,7 @@ from pages.ui.predict import lesion
 from pages.ui.predict.whatif import Question
 
 if TYPE_CHECKING:
-    from core.explain.cam import Layer
+    from core.explain.layers import Layer
     from core.explain.trust import Place, TrustCard
     from core.models.checkpoint import Checkpoint
     from core.predict.predictor import Look
@@ -98,7 +98,7 @@ def _draw_methods(question: Question, code: str) -> None:
 
 def _ask_layer(question: Question) -> "Layer | None":
     """Ask at which layer; None is that of the evidence maps, also, with the reason, where a name is none."""
-    from core.explain.cam import layer_of, layers_of
+    from core.explain.layers import layer_of, layers_of
 
     size_px = question.looked.seen.shape[0], question.looked.seen.shape[1]
     name = st.selectbox(

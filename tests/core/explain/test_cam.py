@@ -6,7 +6,8 @@ import torch
 from pytorch_grad_cam.utils.image import scale_cam_image
 
 from core.errors import LayerError
-from core.explain.cam import METHODS, cam, expected_s, layer_of, layers_of, methods_for
+from core.explain.cam import METHODS, cam, expected_s, methods_for
+from core.explain.layers import layer_of, layers_of
 from core.labels import CODES, INDEX
 from core.models.checkpoint import load_checkpoint
 from core.predict.predictor import look
