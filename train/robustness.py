@@ -127,7 +127,7 @@ def _measure(
         tally.begin(condition)
         probabilities = _answers(checkpoint, shown, condition, masks, out, tally)
         truth = shown["dx"].map(INDEX).to_numpy()
-        rows.append(rows_of(name, condition, truth, probabilities, shown["lesion_id"]))
+        rows.append(rows_of(name, condition, truth, probabilities, shown))
         tally(len(shown), len(shown))
     return pd.concat(rows, ignore_index=True)
 

@@ -293,7 +293,7 @@ def robustness_of(name: str, *, skill: float) -> pd.DataFrame:
     ]
     for condition in shown:
         table = make_table(skill=skill - 0.3 * condition.severity)
-        answers = truth_of(table), probabilities_of(table), table["lesion_id"]
+        answers = truth_of(table), probabilities_of(table), table
         found.append(rows_of(name, condition, *answers, resamples=9))
     return pd.concat(found)
 

@@ -67,7 +67,7 @@ def test_clean_pictures_give_the_evaluations_own_numbers_and_a_stopped_run_goes_
     assert seen[-1] == (3 * pictures, 3 * pictures)
     assert measuring.standing(tmp_path / "out") == Standing(1.0, 3 * pictures, 3 * pictures, FEW[2].words)
     assert all((tmp_path / "out" / "parts" / name).stat().st_mtime_ns == when for name, when in kept.items())
-    clean = table[table["kind"] == "clean"].set_index("metric")
+    clean = table[(table["kind"] == "clean") & (table["pictures"] == "all")].set_index("metric")
     own = Evaluation.load(tiny.run.path / "evaluation").metrics
     assert clean.loc["accuracy", "value"] == pytest.approx(own["accuracy"].value)
     assert read_robustness([tmp_path / "out" / "robustness.csv"]).shape == table.shape
@@ -89,6 +89,19 @@ def test_another_split_and_another_measurements_folder_are_refused(measure, tmp_
     (tmp_path / "out" / "measurement.json").write_text('{"weights": {}, "pictures": 7}')
     with pytest.raises(EvaluationError, match="of another checkpoint, of other pictures"):
         measure()
+
+
+def test_histology_alone_has_rows_of_its_own(measure, tiny):
+    metadata = read_dataset(tiny.data)
+    test = (Split.of(metadata, seed=5).of_images(metadata["image_id"]) == "test").to_numpy()
+    confirmed = metadata.assign(dx_type="follow_up")
+    confirmed.loc[np.flatnonzero(test)[:6], "dx_type"] = "histo"
+    found = measure(metadata=confirmed).set_index(["pictures", "metric"])
+    assert set(found.loc[("histology", "accuracy"), "n"]) == {6}
+    assert set(found.loc[("all", "accuracy"), "n"]) == {int(test.sum())}
+    none = measure(metadata=metadata.assign(dx_type="follow_up")).set_index(["pictures", "metric"])
+    assert set(none.loc[("histology", "accuracy"), "n"]) == {0}
+    assert none.loc["histology", ["value", "low", "high"]].isna().all(axis=None)
 
 
 def test_what_decides_the_answers_belongs_to_the_claim_of_a_folder(measure, tiny, tmp_path):
