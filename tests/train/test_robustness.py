@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from core.data.corruptions import CORRUPTIONS
 from core.data.readers import read_dataset
 from core.data.splits import Split
 from core.errors import EvaluationError, RunError
@@ -86,9 +87,45 @@ def test_another_split_and_another_measurements_folder_are_refused(measure, tmp_
     with pytest.raises(EvaluationError, match="trained with another split"):
         measure(seed=99)
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "measurement.json").write_text('{"weights": {}, "pictures": 7}')
-    with pytest.raises(EvaluationError, match="of another checkpoint, of other pictures"):
+    (tmp_path / "out" / "measurement.json").write_text('{"weights": {}, "pictures": 7, "conditions": {}}')
+    with pytest.raises(EvaluationError, match="of another checkpoint, or of other pictures"):
         measure()
+
+
+@pytest.mark.parametrize("text", ['{"weights": {}, "version": 2}', '{"wei', "[]"])
+def test_a_folder_that_does_not_say_what_was_done_to_the_pictures_is_refused_with_the_cure(
+    measure, tmp_path, text
+):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "measurement.json").write_text(text)
+    with pytest.raises(EvaluationError, match=r"an older version began it\. Write into another folder"):
+        measure()
+
+
+def test_what_is_new_is_added_and_only_what_does_something_else_is_measured_again(
+    measure, tmp_path, monkeypatch
+):
+    first = measure()
+    parts = tmp_path / "out" / "parts"
+    kept = {path.name: path.stat().st_mtime_ns for path in parts.iterdir()}
+    inverted = replace(CORRUPTIONS["noise"], apply=lambda pixels, *_: 255 - pixels)
+    monkeypatch.setitem(CORRUPTIONS, "noise", inverted)
+    wider = [*FEW, Condition("corruption", "bright", 3)]
+    monkeypatch.setattr(robustness, "conditions", lambda **_: wider)
+    second = measure()
+    now = {path.name: path.stat().st_mtime_ns for path in parts.iterdir()}
+    assert now.keys() - kept.keys() == {"corruption-bright-3.npy"}
+    assert {name for name in kept if now[name] != kept[name]} == {"corruption-noise-5.npy"}
+    same = [one[one["condition"].isin(["clean", "hair"])].reset_index(drop=True) for one in (first, second)]
+    pd.testing.assert_frame_equal(*same)
+
+
+def test_answers_that_nothing_is_noted_of_are_measured_again(measure, tmp_path):
+    table = measure()
+    (tmp_path / "out" / "measurement.json").unlink()
+    clean = tmp_path / "out" / "parts" / f"{CLEAN.name}.npy"
+    np.save(clean, np.roll(np.load(clean), 1, axis=1))
+    pd.testing.assert_frame_equal(measure(), table)
 
 
 def test_histology_alone_has_rows_of_its_own(measure, tiny):
