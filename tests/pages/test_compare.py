@@ -318,7 +318,8 @@ def test_poor_pictures_are_shown_for_those_that_were_measured_and_the_others_are
     assert "Not measured" not in said(app.run(), "caption")
     assert f"n = {TWO[0].n_images} pictures" in said(app, "caption")
     worst = frame_with(app, "pictures").set_index(["pictures", "model"])
-    measured = rows[rows["metric"] == "accuracy"].set_index(["condition", "severity", "remedy"])
+    measured = rows[(rows["metric"] == "accuracy") & (rows["pictures"] == "all")]
+    measured = measured.set_index(["condition", "severity", "remedy"])
     for words, remedy in (("", ""), (", with hair removal", "hair_removal")):
         shown = worst.loc[(f"Hair, severity 5{words}", "Alpha")]
         expected = measured.loc[("hair", 5, remedy)]
@@ -331,6 +332,45 @@ def test_poor_pictures_are_shown_for_those_that_were_measured_and_the_others_are
     captions = [one.captions[0] for one in app.get("image")]
     plain = [f"Hair, severity {severity}" for severity in range(1, 6)]
     assert captions == plain + [f"{words}, with hair removal" for words in plain]
+
+
+def test_poor_pictures_follow_the_switch_for_histology(compare, tmp_path):
+    (tmp_path / "runs" / "run0").mkdir(parents=True)
+    rows = robustness_of("Alpha", skill=2.5)
+    older = robustness_of("Beta", skill=0.5)
+    older = older[older["pictures"] == "all"].drop(columns="pictures")
+    rows.to_csv(tmp_path / "runs" / "run0" / "robustness.csv", index=False)
+    (tmp_path / "runs" / "run1").mkdir()
+    older.to_csv(tmp_path / "runs" / "run1" / "robustness.csv", index=False)
+    query = {"show": "Poor pictures", "poor_by": "Hair", "poor_metric": "accuracy"}
+    app = compare(*TWO, **query, histology="true")
+    assert not app.exception
+    assert "Not measured on histology alone: Beta" in said(app, "caption")
+    confirmed = TWO[0].table[TWO[0].table["dx_type"] == "histo"]
+    n, lesions = len(confirmed), confirmed["lesion_id"].nunique()
+    assert f"n = {n} pictures of {lesions} test lesions, confirmed by histology." in said(app, "caption")
+    worst = frame_with(app, "pictures").set_index(["pictures", "model"])
+    mine = rows[(rows["metric"] == "accuracy") & (rows["pictures"] == "histology")]
+    expected = mine[(mine["severity"] == 5) & (mine["remedy"] == "")].iloc[0]
+    assert worst.loc[("Hair, severity 5", "Alpha"), "accuracy"] == pytest.approx(expected["value"])
+    # Too few lesions have a warning, none a sentence, and neither a verdict.
+    rows.loc[rows["pictures"] == "histology", ["n", "n_lesions"]] = [11, 9]
+    rows.to_csv(tmp_path / "runs" / "run0" / "robustness.csv", index=False)
+    assert "Alpha was measured on 9 lesions, fewer than 20" in said(app.run(), "warning")
+    rows.loc[rows["pictures"] == "histology", ["n", "n_lesions", "value"]] = [0, 0, np.nan]
+    rows.to_csv(tmp_path / "runs" / "run0" / "robustness.csv", index=False)
+    assert "Histology confirmed none of the pictures of Alpha" in said(app.run(), "caption")
+    assert "None of these models was measured on poor pictures yet on histology alone" in said(app, "info")
+
+
+def test_a_number_that_needs_a_diagnosis_that_is_not_there_is_not_defined(compare, tmp_path):
+    (tmp_path / "runs" / "run0").mkdir(parents=True)
+    rows = robustness_of("Alpha", skill=2.5)
+    rows.loc[rows["metric"] == "balanced_accuracy", ["value", "low", "high"]] = np.nan
+    rows.to_csv(tmp_path / "runs" / "run0" / "robustness.csv", index=False)
+    app = compare(*TWO, show="Poor pictures", poor_by="Hair", poor_metric="balanced_accuracy")
+    assert not app.exception
+    assert "Alpha has no balanced accuracy on its 140 pictures" in said(app, "info")
 
 
 def maps_of(name, *, better):

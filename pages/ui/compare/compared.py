@@ -42,7 +42,8 @@ class Compared:
         key: names the line-up in caches.
         wish: the operating point asked for. points: what it is for each model, None where it has none.
         lacking: why a model has no operating point, by its name.
-        reader: who reads. came_with: the model that the address came with, by its name.
+        reader: who reads. histology: whether only pictures that histology confirmed count.
+        came_with: the model that the address came with, by its name.
     """
 
     lineup: LineUp
@@ -51,6 +52,7 @@ class Compared:
     points: tuple[OperatingPoint | None, ...]
     lacking: Mapping[str, str]
     reader: Reader
+    histology: bool = False
     came_with: str | None = None
     names: tuple[str, ...] = field(init=False)
 
@@ -158,7 +160,7 @@ def choose(evaluations: list[Evaluation], reader: Reader) -> Compared | None:
         st.info("None of these pictures was confirmed by histology.", icon=":material/filter_alt_off:")
         return None
     points, lacking = _points(lineup, wish)
-    return Compared(lineup, f"{key}|{histology}", wish, points, lacking, reader, came_with)
+    return Compared(lineup, f"{key}|{histology}", wish, points, lacking, reader, histology, came_with)
 
 
 def _pick(evaluations: list[Evaluation]) -> tuple[list[str], str | None]:
