@@ -16,7 +16,6 @@ from core.evaluate.gathering import EVALUATIONS_FOLDER
 from core.evaluate.map_quality import COMPARISONS, PICTURE_COLUMNS, summarise
 from core.evaluate.robustness import CLEAN, Condition, rows_of
 from core.labels import CODES, INDEX, MALIGNANT
-from core.models.catalog import MANIFEST_FILE
 from pages.ui import points
 from pages.ui.compare import compared, groups, robust
 from pages.ui.compare.views import BRING, VIEWS
@@ -383,27 +382,22 @@ def maps_of(name, *, better):
     return summarise(name, table, resamples=20)
 
 
-def test_map_quality_is_shown_for_those_that_were_measured_and_the_others_are_named(
-    compare, tmp_path, monkeypatch
-):
+def test_map_quality_is_shown_for_those_that_were_measured_and_the_others_are_named(compare, tmp_path):
     (tmp_path / "runs" / "run0").mkdir(parents=True)
     maps_of("Alpha", better=0.1).to_csv(tmp_path / "runs" / "run0" / "map_quality.csv", index=False)
     app = compare(*TWO, show="Map quality")
     assert not app.exception
     assert not app.error
     assert "Not measured: Beta" in said(app, "caption")
-    assert not app.code  # Beta's weights are not here
-    (tmp_path / "Beta").mkdir()
-    (tmp_path / "Beta" / MANIFEST_FILE).touch()
-    monkeypatch.chdir(tmp_path)
-    app.run()
+    # The folder holds no checkpoint of Beta: the command is all that can be offered.
+    assert "set LESIONLENS_DATA" in said(app, "caption")
     assert "Alpha: better than a blob in the middle, by +0.100" in said(app, "caption")
     assert "a flat map, by " in said(app, "caption")
     assert len(app.get("plotly_chart")) == len(COMPARISONS)
     (command,) = [one.value for one in app.code]
     assert "train maps --checkpoint local:Beta " in command
     # What it writes is where the page looks.
-    written = Path(command.split("--out ")[1]) / "map_quality.csv"
+    written = Path(shlex.split(command)[-1]) / "map_quality.csv"
     written.parent.mkdir()
     maps_of("Beta", better=-0.1).to_csv(written, index=False)
     assert "Not measured" not in said(app.run(), "caption")
@@ -439,20 +433,45 @@ def test_a_table_of_poor_pictures_that_is_none_is_named(compare, tmp_path):
 
 
 @pytest.mark.parametrize("allowed", [True, False])
+@pytest.mark.parametrize(
+    ("view", "what", "nobody"),
+    [
+        ("Poor pictures", "robustness", "None of these models was measured"),
+        ("Map quality", "maps", "The maps of none of these models were measured"),
+    ],
+)
 def test_a_model_that_is_here_is_measured_from_the_page_unless_long_work_is_switched_off(
-    open_page, tmp_path, monkeypatch, allowed
+    open_page, tmp_path, monkeypatch, allowed, view, what, nobody
 ):
     monkeypatch.setenv("LESIONLENS_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("LESIONLENS_DATA", str(tmp_path))
     monkeypatch.setenv("LESIONLENS_ALLOW_TRAINING", str(allowed).lower())
     monkeypatch.setattr("pages.ui.compare.robust.robustness_files", lambda _: [])
-    app = open_page("Compare", show="Poor pictures", models="lesionlens-lite0")
-    assert "None of these models was measured" in said(app, "info")
+    monkeypatch.setattr("pages.ui.compare.maps.map_quality_files", lambda _: [])
+    app = open_page("Compare", show=view, models="lesionlens-lite0")
+    assert nobody in said(app, "info")
     keys = [one.key for one in app.button]
-    assert ("job_start_robustness:robustness-lesionlens-lite0-200" in keys) == allowed
+    assert (f"job_start_{what}:{what}-lesionlens-lite0-200" in keys) == allowed
     if not allowed:
         assert "switched off on this server" in said(app, "caption")
         assert "--checkpoint bundled:lesionlens-lite0" in app.code[0].value
+
+
+def test_what_an_older_version_did_not_measure_can_be_added_from_the_page(open_page, tmp_path, monkeypatch):
+    folder = tmp_path / "runs" / "robustness-lesionlens-lite0-200"
+    folder.mkdir(parents=True)
+    robustness_of("lesionlens-lite0", skill=2.5).to_csv(folder / "robustness.csv", index=False)
+    monkeypatch.setenv("LESIONLENS_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("LESIONLENS_DATA", str(tmp_path))
+    app = open_page("Compare", show="Poor pictures", models="lesionlens-lite0")
+    assert re.search(r"older version measured it without: .*too bright", said(app, "caption"))
+    (start,) = [one for one in app.button if str(one.key).startswith("job_start_robustness")]
+    assert start.label == "Measure what is new"
+    whole = EVALUATIONS_FOLDER.parent / "robustness" / "lesionlens-lite0.csv"
+    (folder / "robustness.csv").write_bytes(whole.read_bytes())
+    app.run()
+    assert "lesionlens-lite0 was measured on 200 lesions" in said(app, "caption")
+    assert not [one for one in app.button if str(one.key).startswith("job_start_robustness")]
 
 
 def test_models_that_were_measured_on_other_pictures_are_told_apart():

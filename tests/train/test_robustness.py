@@ -21,7 +21,7 @@ from core.evaluate.robustness import CLEAN, Condition, read_robustness
 from core.jobs import Cancelled, silent
 from core.models.checkpoint import load_checkpoint
 from core.runs import measuring
-from core.runs.measuring import Standing
+from core.runs.measuring import ROBUSTNESS, Standing
 from core.settings import settings
 from tests.conftest import ROOT
 from train import robustness
@@ -215,7 +215,7 @@ while not measuring.asked_to_stop(folder):
     monkeypatch.setattr(measuring, "_start", start)
     wanted = {"name": "x", "data_dir": tmp_path, "lesions": 10, "folder": tmp_path, "report": both_follow}
     with ThreadPoolExecutor(2) as pool:
-        apps = [pool.submit(measuring.measure_apart, "bundled:x", **wanted) for _ in range(2)]
+        apps = [pool.submit(measuring.measure_apart, ROBUSTNESS, "bundled:x", **wanted) for _ in range(2)]
         ends = [app.exception() for app in apps]
     # One cancels; the other cancels too, or is told that it was stopped.
     assert any(isinstance(end, Cancelled) for end in ends)
@@ -237,7 +237,7 @@ def test_who_cancels_while_the_model_loads_ends_only_that(tmp_path, monkeypatch)
     monkeypatch.setattr(measuring, "_start", start)
     with pytest.raises(Cancelled):
         measuring.measure_apart(
-            "bundled:x", name="x", data_dir=tmp_path, lesions=10, folder=tmp_path, report=cancel
+            ROBUSTNESS, "bundled:x", name="x", data_dir=tmp_path, lesions=10, folder=tmp_path, report=cancel
         )
     assert started[0].returncode is not None
     assert not (tmp_path / "stop").exists()
@@ -251,27 +251,27 @@ def test_a_page_measures_in_a_process_that_can_be_cancelled_and_gone_on_with(tin
         if unit == "%" and not note.startswith("As it is ·"):
             raise Cancelled
 
-    folder = measuring.folder_of(tmp_path / "runs", "a/b", 10)
+    folder = measuring.folder_of(tmp_path / "runs", ROBUSTNESS, "a/b", 10)
     wanted = {"name": "Tiny", "data_dir": tiny.data, "lesions": 10, "folder": folder}
     with pytest.raises(Cancelled):
-        measuring.measure_apart(tiny.reference, **wanted, report=report)
+        measuring.measure_apart(ROBUSTNESS, tiny.reference, **wanted, report=report)
     assert not measuring.is_measuring(folder)
     assert {unit for unit, _ in told} == {"s", "%"}
-    assert measuring.is_begun(folder)
+    assert measuring.is_begun(ROBUSTNESS, folder)
     first = {path.name: path.stat().st_mtime_ns for path in (folder / "parts").iterdir()}
-    table = read_robustness([measuring.measure_apart(tiny.reference, **wanted, report=silent)])
+    table = read_robustness([measuring.measure_apart(ROBUSTNESS, tiny.reference, **wanted, report=silent)])
     assert set(table["model"]) == {"Tiny"}
     assert set(table["kind"]) == {"clean", "corruption", "shortcut"}
     assert all((folder / "parts" / name).stat().st_mtime_ns == when for name, when in first.items())
     monkeypatch.setattr("core.runs.control.settings", lambda: replace(settings(), allow_training=False))
     with pytest.raises(RunError, match="switched off"):
-        measuring.measure_apart(tiny.reference, **wanted, report=silent)
+        measuring.measure_apart(ROBUSTNESS, tiny.reference, **wanted, report=silent)
 
 
 def test_what_ends_the_process_is_told_in_its_own_words(tmp_path):
     wanted = {"name": "x", "data_dir": tmp_path, "lesions": 10, "folder": tmp_path / "runs" / "x"}
     with pytest.raises(RunError, match="nothing-of-the-kind"):
-        measuring.measure_apart("bundled:nothing-of-the-kind", **wanted, report=silent)
+        measuring.measure_apart(ROBUSTNESS, "bundled:nothing-of-the-kind", **wanted, report=silent)
 
 
 def test_a_page_follows_the_process_that_measures_already(tmp_path):
@@ -285,7 +285,7 @@ def test_a_page_follows_the_process_that_measures_already(tmp_path):
         lock.release()
 
     wanted = {"name": "x", "data_dir": tmp_path, "lesions": 10, "folder": tmp_path, "report": report}
-    assert measuring.measure_apart("bundled:x", **wanted) == tmp_path / "robustness.csv"
+    assert measuring.measure_apart(ROBUSTNESS, "bundled:x", **wanted) == tmp_path / "robustness.csv"
     assert told == [(25.0, "%", "Hair, severity 1 · 5 of 20 pictures")]
 
 

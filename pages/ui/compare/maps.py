@@ -1,9 +1,6 @@
 """Map quality: does the evidence lie on the lesion, and does it matter, over many test pictures?"""
 
 import math
-import re
-import shlex
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -11,17 +8,15 @@ import pandas as pd
 import streamlit as st
 
 from core.errors import EvaluationError
-from core.evaluate.artifact import Evaluation
-from core.evaluate.gathering import map_quality_files, weights_folder
+from core.evaluate.gathering import map_quality_files
 from core.evaluate.intervals import Interval
 from core.evaluate.map_quality import COMPARISONS, FEWEST_LESIONS, FLAT, GROUPS, Comparison, read_map_quality
 from core.settings import settings
 from pages.ui import notices, theme
-from pages.ui.compare import figures
+from pages.ui.compare import figures, measuring
 from pages.ui.compare.compared import Compared
 from pages.ui.compare.downloads import offer_csv
 
-_ODD: Final = re.compile(r"[^\w.-]+")
 _OF: Final = {"all": "all pictures", "right": "right answers", "wrong": "wrong answers"}
 
 
@@ -30,11 +25,12 @@ def draw(compared: Compared) -> None:
     mine = as_table(compared)
     if mine is None:
         return
-    lacking = [one for one in compared.lineup.evaluations if one.name not in set(mine["model"])]
-    if lacking:
-        _say_how(lacking)
+    without = [name for name in compared.names if name not in set(mine["model"])]
+    if without:
+        st.caption(f"Not measured: {notices.plain(', '.join(without))}.")
     if mine.empty:
         st.info("The maps of none of these models were measured.", icon=":material/blur_off:")
+        measuring.draw(measuring.MAPS, compared.lineup.evaluations, without)
         return
     group = st.segmented_control(
         "Maps of", GROUPS, default=GROUPS[0], required=True, format_func=lambda name: _OF[name],
@@ -51,6 +47,8 @@ def draw(compared: Compared) -> None:
         "sample of test pictures, whatever is chosen above."
     )
     offer_csv(mine, "All of it as CSV", name="map_quality", key="compare_maps_csv")
+    with st.expander("Measure a model", icon=":material/play_circle:", expanded=bool(without)):
+        measuring.draw(measuring.MAPS, compared.lineup.evaluations, without)
 
 
 def as_table(compared: Compared) -> pd.DataFrame | None:
@@ -61,22 +59,6 @@ def as_table(compared: Compared) -> pd.DataFrame | None:
         notices.refuse(problem)
         return None
     return rows[rows["model"].isin(compared.names)]
-
-
-def _say_how(lacking: Sequence[Evaluation]) -> None:
-    """Name the models whose maps were not measured, with the command for the first whose weights are here."""
-    st.caption(f"Not measured: {notices.plain(', '.join(one.name for one in lacking))}.")
-    able = next((one for one in lacking if weights_folder(one.checkpoint) is not None), None)
-    if able is None:
-        return
-    # The page finds what lies in a folder below the runs.
-    folder = settings().runs_dir / f"maps-{_ODD.sub('-', able.name)}"
-    words = ["python", "-m", "train", "maps", "--checkpoint", able.checkpoint, "--name", able.name]
-    st.code(
-        shlex.join([*words, "--data", str(settings().data_dir or "path/to/HAM10000"), "--out", str(folder)]),
-        language=None,
-        wrap_lines=True,
-    )
 
 
 def _draw(compared: Compared, rows: pd.DataFrame, one: Comparison) -> None:

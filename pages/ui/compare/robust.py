@@ -18,7 +18,6 @@ from core.evaluate.robustness import (
     HISTOLOGY,
     MEASURED,
     Condition,
-    not_measured,
     read_robustness,
     remedy_words,
 )
@@ -43,15 +42,12 @@ def draw(compared: Compared) -> None:
     mine = as_table(compared, rows)
     without = [name for name in compared.names if name not in set(mine["model"])]
     _say_without(rows, without)
-    lacking = {
-        name: not_measured(rows[rows["model"] == name]) for name in compared.names if name not in without
-    }
     if mine.empty:
         st.info(
             f"None of these models was measured on poor pictures yet{_ALONE * compared.histology}.",
             icon=":material/blur_off:",
         )
-        measuring.draw(compared.lineup.evaluations)
+        measuring.draw(measuring.POOR, compared.lineup.evaluations, without)
         return
     with st.container(horizontal=True):
         condition = st.selectbox(
@@ -73,13 +69,7 @@ def draw(compared: Compared) -> None:
     _draw_shortcuts(compared, chosen, metric)
     offer_csv(mine, "All of it as CSV", name="robustness", key="compare_robustness_csv")
     with st.expander("Measure a model", icon=":material/play_circle:", expanded=bool(without)):
-        for name, what in lacking.items():
-            if what:
-                st.caption(
-                    f"{notices.plain(name)} was measured by an older version, without: "
-                    f"{notices.plain(', '.join(what).lower())}."
-                )
-        measuring.draw(sorted(compared.lineup.evaluations, key=lambda one: one.name not in without))
+        measuring.draw(measuring.POOR, compared.lineup.evaluations, without)
 
 
 def measured(compared: Compared) -> pd.DataFrame | None:
@@ -152,10 +142,8 @@ def _draw_severities(compared: Compared, rows: pd.DataFrame, condition: str, met
     remedy = "It has no remedy here"
     if corruption.remedy:
         remedy = f"Its remedy: {remedy_words(corruption.remedy)}"
-    st.caption(
-        f"{corruption.about} {remedy}. {notices.plain(_say_counts(shown, compared.histology))} Whiskers are 95{NBSP}% intervals "
-        "over lesions."
-    )
+    counted = notices.plain(_say_counts(shown, compared.histology))
+    st.caption(f"{corruption.about} {remedy}. {counted} Whiskers are 95{NBSP}% intervals over lesions.")
 
 
 def _say_counts(rows: pd.DataFrame, histology: bool = False) -> str:
