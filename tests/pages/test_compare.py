@@ -87,7 +87,7 @@ def test_the_numbers_of_the_table_are_those_of_scikit_learn(compare):
         scores = np.sort(val[:, MALIGNANT].sum(1)[bad])
         threshold = scores[-int(np.ceil(0.9 * len(scores)))]
         caught = answers[:, MALIGNANT].sum(1)[MALIGNANT[truth]] >= threshold
-        assert row["sensitivity"] == pytest.approx(caught.mean())
+        assert row["sensitivity (operating point)"] == pytest.approx(caught.mean())
 
 
 def test_the_model_that_the_address_names_is_picked_first_and_marked(compare):
@@ -103,16 +103,18 @@ def test_the_model_that_the_address_names_is_picked_first_and_marked(compare):
 
 
 def test_each_diagnosis_has_its_numbers_as_the_challenge_defines_them(compare):
-    app = compare(*TWO, show="Per diagnosis", category_number="PPV")
+    app = compare(*TWO, show="Per diagnosis", category_number="PPV (above 0.5)")
     table = frame_with(app, "diagnosis").set_index(["model", "diagnosis"])
     for one in TWO:
         for code in ("mel", "df"):
             row, scores = table.loc[one.name, code], one.probabilities[:, INDEX[code]]
             positive = one.truth == INDEX[code]
             ppv = judge.precision_score(positive, scores > 0.5, zero_division=np.nan)
-            assert row["PPV"] == pytest.approx(ppv, nan_ok=True)
+            assert row["PPV (above 0.5)"] == pytest.approx(ppv, nan_ok=True)
             assert row["average precision"] == pytest.approx(judge.average_precision_score(positive, scores))
-            assert pd.isna(row["PPV"]) or re.fullmatch(r"[01]\.\d{3} to [01]\.\d{3}", row.iloc[-1])
+            assert pd.isna(row["PPV (above 0.5)"]) or re.fullmatch(
+                r"[01]\.\d{3} to [01]\.\d{3}", row.iloc[-1]
+            )
         mean = judge.balanced_accuracy_score(one.truth, one.probabilities.argmax(1))
         assert f"{one.name} {mean:.3f} (" in said(app, "markdown")
 
@@ -123,6 +125,39 @@ def test_models_that_cannot_be_told_apart_share_a_rank_and_a_pair_is_told_in_wor
     assert re.search(r"Alpha is better\*\* in accuracy on these 70 lesions, by 0\.\d+", said(app, "info"))
     app = compare(show="Pair", pair_a="Alpha", pair_b="Twin", pair_metric="accuracy")
     assert "No difference could be shown" in said(app, "info")
+
+
+def test_each_sensitivity_names_the_rule_that_it_decides_by(compare):
+    three = {
+        "Table": "melanoma sensitivity (operating point)",
+        "Per diagnosis": "sensitivity (above 0.5)",
+        "Operating point": "melanomas caught at the threshold (95\u00a0%)",
+    }
+    for view, heading in three.items():
+        assert len(frame_with(compare(*TWO, show=view), heading)), view
+    app = compare(*TWO, show="Table", rank_by="recall of melanoma (most probable)")
+    assert "Decided by: the most probable of the seven diagnoses is the answer." in said(app, "caption")
+    app.selectbox(key="rank_by").set_value("melanoma_sensitivity").run()
+    assert "Decided by: suspicious from the operating point on" in said(app, "caption")
+    assert "the most probable diagnosis" in said(compare(*TWO, show="Mistakes"), "caption")
+    sheet = said(compare(*TWO, show="Facts", sheet_of="Alpha"), "markdown")
+    for row in ("recall of melanoma (most probable)", "melanoma sensitivity (operating point)"):
+        assert f"| {row} |" in sheet
+    assert "the point: at least 95 % of malignant validation pictures caught" in sheet
+
+
+def test_a_pair_says_which_question_each_test_answers_and_no_p_that_was_not_measured(compare):
+    app = compare(*TWO, show="Pair", pair_a="Alpha", pair_b="Beta", pair_metric="accuracy")
+    assert "p ≤ 0.001" in said(app, "info")
+    table = frame_with(app, "A less B (95\u00a0%)").set_index("metric")
+    assert table.loc["macro AUC", "p"] == "≤ 0.001"
+    # The gap is that of numbers before rounding, with signs that are no hyphens.
+    for row in table[table.index != "specificity"].itertuples():
+        value = re.match(r"([+−]\d\.\d{3}) \([+−]\d\.\d{3} to [+−]\d\.\d{3}\)$", row[3])[1]
+        assert float(value.replace("−", "-")) == pytest.approx(row.A - row.B, abs=0.00051)
+    assert "before rounding" in said(app, "caption")
+    assert re.search(r"Exact p (<|=) [\d.]+, mid-p (<|=) [\d.]+: they are right", said(app, "markdown"))
+    assert "Another question than the table's" in said(app, "caption")
 
 
 def test_the_pictures_of_an_agreement_are_those_that_it_counts(compare):
@@ -149,7 +184,7 @@ def test_a_model_of_another_split_is_left_out_by_name_and_one_without_val_has_no
     assert "Gamma is left out" in said(app, "warning").replace("**", "")
     assert "Delta has no validation answers" in said(app, "caption")
     row = frame_with(app, "model").set_index("model").loc["Delta"]
-    assert pd.isna(row["specificity"])
+    assert pd.isna(row["specificity (operating point)"])
     assert not pd.isna(row["balanced accuracy"])
 
 
@@ -186,7 +221,7 @@ def test_an_operating_point_stands_in_the_address_and_rubbish_there_is_ignored(c
     app.selectbox(key="compare_rule").set_value("specificity").run()
     assert app.query_params["point"] == ["specificity:0.8"] or app.query_params["point"] == "specificity:0.8"
     app = compare(show="Operating point", point="cost:<script>")
-    assert "at least 95" in said(app, "markdown")
+    assert "at least 95\u00a0%" in said(app, "markdown")
 
 
 def test_everything_can_be_taken_away_as_tables(compare):
@@ -270,8 +305,8 @@ def test_the_predict_page_decides_by_the_point_of_the_address(open_page):
         open_page("Predict", reader="clinician", point="specificity:0.95"),
     )
     assert not strict.exception
-    assert "at least 95% of benign val pictures left alone" in said(strict, "caption")
-    assert "benign val pictures left alone" not in said(plain, "caption")
+    assert "at least 95\u00a0% of benign validation pictures left alone" in said(strict, "caption")
+    assert "benign validation pictures left alone" not in said(plain, "caption")
 
 
 def test_the_predict_page_says_so_when_the_point_cannot_be_had(open_page, monkeypatch, tmp_path):
@@ -391,8 +426,8 @@ def test_map_quality_is_shown_for_those_that_were_measured_and_the_others_are_na
     assert "Not measured: Beta" in said(app, "caption")
     # The folder holds no checkpoint of Beta: the command is all that can be offered.
     assert "set LESIONLENS_DATA" in said(app, "caption")
-    assert "Alpha: better than a blob in the middle, by +0.100" in said(app, "caption")
-    assert "a flat map, by " in said(app, "caption")
+    assert "Alpha: better than a blob in the middle by 0.100 (" in said(app, "caption")
+    assert "a flat map by " in said(app, "caption")
     assert len(app.get("plotly_chart")) == len(COMPARISONS)
     (command,) = [one.value for one in app.code]
     assert "train maps --checkpoint local:Beta " in command
@@ -401,10 +436,28 @@ def test_map_quality_is_shown_for_those_that_were_measured_and_the_others_are_na
     written.parent.mkdir()
     maps_of("Beta", better=-0.1).to_csv(written, index=False)
     assert "Not measured" not in said(app.run(), "caption")
-    assert "Beta: worse than a blob in the middle, by −0.100" in said(app, "caption")
+    assert "Beta: worse than a blob in the middle by 0.100 (" in said(app, "caption")
     app.segmented_control(key="maps_of").set_value("wrong").run()
     assert not app.exception
     assert "n = 10 pictures" in said(app, "caption")
+
+
+def test_maps_that_have_no_share_are_said_to_be_left_out(compare, tmp_path):
+    (tmp_path / "runs" / "run0").mkdir(parents=True)
+    rows = maps_of("Alpha", better=0.0)
+    shares = rows["measure"].str.startswith(("inside", "rim", "corners"))
+    rows.loc[shares & (rows["group"] == "all"), "n"] -= 1
+    rows.to_csv(tmp_path / "runs" / "run0" / "map_quality.csv", index=False)
+    app = compare(*TWO, show="Map quality", histology="true")
+    assert "1 map of Alpha has nothing that speaks for the answer" in said(app, "caption")
+    assert "The switch for histology does not reach this view" in said(app, "info")
+    assert re.search(
+        r"not told apart from a random order: −?0\.\d+ \(−0\.\d+ to 0\.\d+\), where above",
+        said(app, "caption"),
+    )
+    assert "nothing that speaks for the answer" not in said(
+        compare(show="Map quality", maps_of="wrong answers"), "caption"
+    )
 
 
 def test_maps_of_few_lesions_are_shown_without_a_verdict(compare, tmp_path):

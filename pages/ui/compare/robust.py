@@ -21,6 +21,7 @@ from core.evaluate.robustness import (
     read_robustness,
     remedy_words,
 )
+from core.evaluate.sheet import metric_title
 from core.evaluate.subgroups import SMALL
 from core.settings import settings
 from core.words import NBSP, NOT_AVAILABLE
@@ -59,7 +60,7 @@ def draw(compared: Compared) -> None:
             width=240,
         )
         metric = st.selectbox(
-            "Number", MEASURED, format_func=table.title, key="poor_metric", bind="query-params", width=240
+            "Number", MEASURED, format_func=metric_title, key="poor_metric", bind="query-params", width=240
         )
     chosen = mine[mine["metric"] == metric]
     _say_few(chosen, metric)
@@ -107,7 +108,7 @@ def _say_few(rows: pd.DataFrame, metric: str) -> None:
         lesions = int(mine["n_lesions"].max())
         if mine["value"].isna().all():
             st.info(
-                f"{notices.plain(str(name))} has no {table.title(metric)} on its {int(mine['n'].max()):,} "
+                f"{notices.plain(str(name))} has no {metric_title(metric)} on its {int(mine['n'].max()):,} "
                 "pictures: one of the diagnoses that it needs is not among them.",
                 icon=":material/do_not_disturb_on:",
             )
@@ -134,9 +135,9 @@ def _draw_severities(compared: Compared, rows: pd.DataFrame, condition: str, met
         st.info(f"{corruption.title} was not measured.", icon=":material/blur_off:")
         return
     figures.draw(
-        figures.points(named, x="severity (0: as it is)", y=table.title(metric)),
+        figures.points(named, x="severity (0: as it is)", y=metric_title(metric)),
         key="compare_robust",
-        alt=f"{table.title(metric)} over severities of {corruption.title.lower()}; the CSV has the numbers",
+        alt=f"{metric_title(metric)} over severities of {corruption.title.lower()}; the CSV has the numbers",
         file_name=f"robust_{condition}_{metric}",
     )
     remedy = "It has no remedy here"
@@ -191,7 +192,7 @@ def _draw_worst(rows: pd.DataFrame, metric: str) -> None:
         {
             "pictures": Condition(row["kind"], row["condition"], int(row["severity"]), row["remedy"]).words,
             "model": row["model"],
-            table.title(metric): row["value"],
+            metric_title(metric): row["value"],
             f"95{NBSP}%": table.ends(_interval(row)),
             "n": int(row["n"]),
         }
@@ -200,10 +201,10 @@ def _draw_worst(rows: pd.DataFrame, metric: str) -> None:
     with st.expander(f"{table.heading(metric)} at the highest severity", icon=":material/table_rows:"):
         st.dataframe(
             said,
-            column_config={table.title(metric): st.column_config.NumberColumn(format="%.3f")},
+            column_config={metric_title(metric): st.column_config.NumberColumn(format="%.3f")},
             hide_index=True,
             placeholder=NOT_AVAILABLE,
-            alt=f"{table.title(metric)} on clean pictures and at severity 5 of each way to be poor",
+            alt=f"{metric_title(metric)} on clean pictures and at severity 5 of each way to be poor",
         )
 
 
@@ -231,7 +232,7 @@ def _draw_shortcuts(compared: Compared, rows: pd.DataFrame, metric: str) -> None
     figures.draw(
         figures.whiskers(lines),
         key="compare_shortcuts",
-        alt=f"{table.title(metric)} with the lesion, the background, or all but the border hidden",
+        alt=f"{metric_title(metric)} with the lesion, the background, or all but the border hidden",
         file_name=f"shortcuts_{metric}",
     )
     st.caption(
