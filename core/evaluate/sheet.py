@@ -121,7 +121,10 @@ def facts_sheet(
         "",
         "| diagnosis | pictures |",
         "|---|---|",
-        *(f"| {code} | {int((evaluation.table['dx'] == code).sum()):,} |" for code in CODES),
+        *(
+            f"| {BY_CODE[code].name} ({code}) | {int((evaluation.table['dx'] == code).sum()):,} |"
+            for code in CODES
+        ),
         "",
         f"Numbers on {_cell(on)}, each with its 95{NBSP}% interval over lesions.",
         "",

@@ -153,7 +153,7 @@ def test_a_pair_says_which_question_each_test_answers_and_no_p_that_was_not_meas
     assert table.loc["macro AUC", "p"] == "≤ 0.001"
     # The gap is that of numbers before rounding, with signs that are no hyphens.
     for row in table[table.index != "specificity"].itertuples():
-        value = re.match(r"([+−]\d\.\d{3}) \([+−]\d\.\d{3} to [+−]\d\.\d{3}\)$", row[3])[1]
+        value = re.match(r"([+−]\d\.\d{3}) \([+−]\d\.\d{3} to [+−]\d\.\d{3}\)$", row[1])[1]
         assert float(value.replace("−", "-")) == pytest.approx(row.A - row.B, abs=0.00051)
     assert "before rounding" in said(app, "caption")
     assert re.search(r"Exact p (<|=) [\d.]+, mid-p (<|=) [\d.]+: they are right", said(app, "markdown"))
@@ -219,7 +219,10 @@ def test_an_operating_point_stands_in_the_address_and_rubbish_there_is_ignored(c
     app = compare(*TWO, show="Operating point", point="cost:7")
     assert "a missed malignancy costing 7 false alarms" in said(app, "markdown")
     app.selectbox(key="compare_rule").set_value("specificity").run()
+    assert app.slider(key="compare_value").value == 80
     assert app.query_params["point"] == ["specificity:0.8"] or app.query_params["point"] == "specificity:0.8"
+    app.slider(key="compare_value").set_value(90.0).run()
+    assert "specificity:0.9" in app.query_params["point"]
     app = compare(show="Operating point", point="cost:<script>")
     assert "at least 95\u00a0%" in said(app, "markdown")
 

@@ -111,10 +111,10 @@ def _draw_all(compared: Compared, first: int, second: int) -> None:
         pd.DataFrame(
             {
                 "metric": row["metric"],
-                "A": row["A"],
-                "B": row["B"],
                 f"A less B (95{NBSP}%)": _with_ends(row),
                 "p": str(row["p in words"]).removeprefix("= "),
+                "A": row["A"],
+                "B": row["B"],
             }
             for row in rows
         ),
@@ -128,7 +128,8 @@ def _draw_all(compared: Compared, first: int, second: int) -> None:
         "lesions. Differences are taken before rounding, so the last digit may not be that of A less B. p is "
         "the chance of a difference at least as large if there were none; ≤ says that not one of the 2,000 "
         "resamples reached zero, which so many cannot tell from still less. p is of each row alone: of "
-        "twenty such rows one falls below 0.05 by luck, so decide beforehand which one counts."
+        "twenty such rows one falls below 0.05 by luck, so decide beforehand which one counts. "
+        + table.SCROLLS
     )
 
 

@@ -29,6 +29,7 @@ _AT_POINT_ABOUT: Final = {
 }
 PERCENT: Final = st.column_config.NumberColumn(format=f"%.1f{NBSP}%%")
 """How a table says a percentage: as a number, so that it sorts as one."""
+SCROLLS: Final = "The table scrolls sideways where the screen is narrow."
 ALL_COLUMNS: Final = (*METRICS, *AT_POINT)
 
 
@@ -65,6 +66,7 @@ def draw(compared: Compared) -> None:
         hide_index=True,
         alt="All models with the chosen metrics, their intervals, size and training; the CSV has the same",
     )
+    st.caption(SCROLLS)
     for reason in compared.lacking.values():
         st.caption(notices.plain(reason))
     offer_csv(table, "This table as CSV", name="comparison", key="compare_table_csv")
@@ -184,13 +186,12 @@ def _add_ensemble(name: str, members: tuple[str, ...], picked: tuple[str, ...]) 
 def _draw_published() -> None:
     st.header("Published elsewhere, not measured here", anchor=False)
     st.caption("These stand beside ours for orientation. Each says why it may not be comparable.")
-    st.dataframe(
-        published_table(),
-        column_config={metric_title(name): st.column_config.NumberColumn(format="%.3f") for name in METRICS},
-        placeholder=NOT_AVAILABLE,
-        hide_index=True,
-        alt="Published results with their data, source and the reason they may not be comparable",
-    )
+    for one in published():
+        numbers = ", ".join(f"{metric_title(name)} **{value:.3f}**" for name, value in one.numbers.items())
+        st.markdown(
+            f"- **{notices.plain(one.system)}**: {numbers} on {notices.plain(one.data)}.  \n"
+            f"  May not compare: {notices.plain(one.why)}  \n  Source: {notices.plain(one.source)}."
+        )
 
 
 def published_table() -> pd.DataFrame:
