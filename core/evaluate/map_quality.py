@@ -93,7 +93,7 @@ COMPARISONS: Final = (
     ),
     Comparison(
         "Deletion",
-        "The mean score of the answer (its logit: 0 means undecided) while the map's strongest places are "
+        "The mean score of the answer (its logit) while the map's strongest places are "
         "painted over first. Less is better: what the map points at was needed.",
         "deletion",
         {"deletion_random": "random order"},

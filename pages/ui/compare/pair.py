@@ -126,7 +126,7 @@ def _draw_all(compared: Compared, first: int, second: int) -> None:
     st.caption(
         "Each row asks how far apart the two are in that number: both are measured on the same resampled "
         "lesions. Differences are taken before rounding, so the last digit may not be that of A less B. p is "
-        "the chance of a difference at least as large if there were none; ≤ says that not one of the 2,000 "
+        "the chance of a difference at least as large if there were none; ≤ says that not one of the "
         "resamples reached zero, which so many cannot tell from still less. p is of each row alone: of "
         "twenty such rows one falls below 0.05 by luck, so decide beforehand which one counts. "
         + table.SCROLLS
