@@ -12,9 +12,9 @@ from core.errors import EvaluationError
 from core.evaluate.artifact import METRICS_FILE, Evaluation
 from core.evaluate.gathering import evaluation_folders, read_evaluation, told_apart
 from core.evaluate.lineup import LineUp, Measured, line_up
-from core.evaluate.metrics import METRICS, Metric, at_threshold, melanoma_sensitivity
+from core.evaluate.metrics import METRICS, Metric, at_threshold, decided_by, melanoma_sensitivity
 from core.evaluate.operating import Wish, choose_threshold
-from core.evaluate.pairs import difference, ranks
+from core.evaluate.pairs import difference, p_words, ranks
 from core.evaluate.sheet import interval_words
 from core.evaluate.subgroups import histology_only
 from core.settings import settings
@@ -89,12 +89,16 @@ def say(compared: Compared) -> list[str]:
         rank = "n/a" if ranked[place] is None else f"{ranked[place]}."
         lines.append(f"{rank} {lineup.names[place]}")
         found = compared.measured[place]
-        lines += [f"   {name:22} {interval_words(found[name].interval)}" for name in SAID if name in found]
+        lines += [
+            f"   {name:22} {interval_words(found[name].interval):24} {decided_by(name)}".rstrip()
+            for name in SAID
+            if name in found
+        ]
     for row in pairs_table(compared).to_dict("records"):
         if row["metric"] == RANKED_BY:
             lines.append(
                 f"{row['A']} less {row['B']} in {RANKED_BY}: {row['A less B']:+.3f} ({row['from']:+.3f} to "
-                f"{row['to']:+.3f}), p (uncorrected) = {row['p']:.2g}"
+                f"{row['to']:+.3f}), p (uncorrected) {row['p in words']}"
             )
     return lines
 
@@ -102,7 +106,7 @@ def say(compared: Compared) -> list[str]:
 def as_table(compared: Compared) -> pd.DataFrame:
     """Return a row a model and metric: value, interval, pictures and lesions behind it."""
     return pd.DataFrame(
-        {"model": name, "metric": metric} | vars(one.interval)
+        {"model": name, "metric": metric, "decided by": decided_by(metric)} | vars(one.interval)
         for name, found in zip(compared.lineup.names, compared.measured, strict=True)
         for metric, one in found.items()
     )
@@ -117,8 +121,13 @@ def pairs_table(compared: Compared) -> pd.DataFrame:
                 continue
             found = difference(a.interval.value, b.interval.value, a.draws, b.draws)
             names = {"A": compared.lineup.names[first], "B": compared.lineup.names[second], "metric": metric}
-            rows.append(names | {"A less B": found.value, "from": found.low, "to": found.high, "p": found.p})
-    return pd.DataFrame(rows, columns=["A", "B", "metric", "A less B", "from", "to", "p"])
+            rows.append(
+                names
+                | {"decided by": decided_by(metric), "A less B": found.value, "from": found.low}
+                | {"to": found.high, "p": found.p, "p in words": p_words(found.p, lowest=found.lowest)}
+            )
+    columns = ["A", "B", "metric", "decided by", "A less B", "from", "to", "p", "p in words"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _ranks(compared: Compared) -> list[int | None]:

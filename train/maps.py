@@ -48,13 +48,14 @@ def measure_maps(
         checkpoint: whose maps. metadata: the dataset.
         split: must be the checkpoint's own.
         masks: the lesion masks that are here, by image id; only pictures that have one are measured.
-        out: the folder to write; what an interrupted run left there is used.
+        out: the folder to write; what an interrupted run left there is used. See `core.runs.measuring`.
         name: what the rows call the model.
         lesions: how many test lesions; the mix of diagnoses is kept close.
         progress: called with (pictures done, pictures).
 
     Raises:
-        EvaluationError: another split, no pictures with masks, or several processes.
+        EvaluationError: another split, no pictures with masks, several processes, or somebody asked the
+            measurement to stop.
         RunError: another process measures into this folder, or it cannot be written.
     """
     if processes().num_processes > 1:
@@ -77,6 +78,7 @@ def measure_maps(
         table = summarise(name, _measure_all(checkpoint, mine, masks, out, progress))
         write_atomically(out / RESULT_FILE, table.to_csv(index=False, float_format="%.5f"))
     finally:
+        measuring.forget_stop(out)
         lock.release()
     return table
 
@@ -96,16 +98,23 @@ def _measure_all(
     todo = mine[~mine["image_id"].isin(_kept(known)["image_id"])]
     with known.open("a", encoding="utf-8") as file:
         for done, row in enumerate(todo.to_dict("records")):
-            if progress is not None:
-                progress(len(mine) - len(todo) + done, len(mine))
+            _count(out, len(mine) - len(todo) + done, len(mine), progress)
             measured = _measure(checkpoint, row, masks[row["image_id"]])
             # The line break first: it ends a line that a killed run left torn.
             file.write("\n" + json.dumps(measured))
             file.flush()
-    if progress is not None:
-        progress(len(mine), len(mine))
+    _count(out, len(mine), len(mine), progress)
     kept = _kept(known)
     return kept[kept["image_id"].isin(mine["image_id"])]
+
+
+def _count(out: Path, done: int, total: int, progress: Callable[[int, int], None] | None) -> None:
+    """Tell the folder and the caller; raises EvaluationError when somebody asked to stop."""
+    measuring.tell(out, measuring.Standing(done / total, done, total, "Evidence maps"))
+    if progress is not None:
+        progress(done, total)
+    if done < total and measuring.asked_to_stop(out):
+        raise EvaluationError("Stopped, as somebody asked. The same command goes on where it was.")
 
 
 def _short(checkpoint: Checkpoint) -> str:

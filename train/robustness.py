@@ -21,6 +21,7 @@ from core.data.masks import read_mask
 from core.data.pictures import read_picture
 from core.data.splits import Split
 from core.data.steps import STEPS
+from core.data.synthetic import draw_lesion
 from core.errors import EvaluationError
 from core.evaluate.gathering import ROBUSTNESS_FILE
 from core.evaluate.robustness import CLEAN, Condition, rows_of, sample_lesions
@@ -28,11 +29,13 @@ from core.labels import CODES, INDEX
 from core.models.checkpoint import Checkpoint
 from core.predict.calibration import softmax
 from core.runs import measuring
+from core.runs.folder import write_atomically
 from train.predicting import predict_pictures, processes
 
 _PARTS: Final = "parts"
-_VERSION: Final = 2
-"""Of what is kept of a measurement; raise it when a condition does something else to a picture."""
+_CLAIM: Final = "measurement.json"
+_TRIAL_PX: Final = (150, 200)
+"""Height and width of the drawn lesion on which is seen what a condition does; see `_deed`."""
 
 _TELL_EVERY_S: Final = 0.5
 _TRIED: Final = 8
@@ -127,7 +130,7 @@ def _measure(
         tally.begin(condition)
         probabilities = _answers(checkpoint, shown, condition, masks, out, tally)
         truth = shown["dx"].map(INDEX).to_numpy()
-        rows.append(rows_of(name, condition, truth, probabilities, shown["lesion_id"]))
+        rows.append(rows_of(name, condition, truth, probabilities, shown))
         tally(len(shown), len(shown))
     return pd.concat(rows, ignore_index=True)
 
@@ -218,10 +221,10 @@ def _looking_s(checkpoint: Checkpoint, pictures: pd.DataFrame) -> float:
 def _claim(out: Path, checkpoint: Checkpoint, pictures: pd.DataFrame, masks: Mapping[str, Path]) -> None:
     """Make the folder this measurement's, or see that it already is.
 
-    What is kept there are probabilities: whatever decides them belongs to the claim.
+    What is kept there are probabilities: whatever decides them belongs to the claim. What each condition did
+    to a picture is noted too: what does something else by now is measured again, and all others stay.
     """
     mine = {
-        "version": _VERSION,
         "weights": checkpoint.manifest.files,
         "temperature": checkpoint.manifest.temperature,
         "pictures": _sum(pictures["image_id"]),
@@ -229,15 +232,41 @@ def _claim(out: Path, checkpoint: Checkpoint, pictures: pd.DataFrame, masks: Map
         "masks": _sum(pictures["image_id"][pictures["image_id"].isin(masks)]),
     }
     (out / _PARTS).mkdir(parents=True, exist_ok=True)
-    claim = out / "measurement.json"
-    if claim.is_file():
-        if json.loads(claim.read_text(encoding="utf-8")) != mine:
-            raise EvaluationError(
-                f"{out} holds the measurement of another checkpoint, of other pictures, facts or masks, or "
-                "of another version. Write into another folder, or delete that one."
-            )
-    else:
-        claim.write_text(json.dumps(mine), encoding="utf-8")
+    deeds = {one.name: _deed(one) for one in conditions(masks=True)}
+    known = _known(out, mine)
+    for name, deed in deeds.items():
+        if known.get(name) != deed:
+            (out / _PARTS / f"{name}.npy").unlink(missing_ok=True)
+    write_atomically(out / _CLAIM, json.dumps(mine | {"conditions": deeds}))
+
+
+def _known(out: Path, mine: Mapping[str, object]) -> dict[str, int]:
+    """Return what the conditions of a folder's earlier runs did to the trial picture, by their names."""
+    claim = out / _CLAIM
+    if not claim.is_file():
+        return {}
+    try:
+        theirs = json.loads(claim.read_text(encoding="utf-8"))
+        known = dict(theirs.pop("conditions"))
+    except (OSError, ValueError, TypeError, AttributeError, KeyError) as problem:
+        raise EvaluationError(
+            f"{claim} does not say what was done to the pictures, so its answers cannot be gone on with: an "
+            "older version began it. Write into another folder, or delete that one."
+        ) from problem
+    if theirs != mine:
+        raise EvaluationError(
+            f"{out} holds the measurement of another checkpoint, or of other pictures, facts or masks. Write "
+            "into another folder, or delete that one."
+        )
+    return known
+
+
+def _deed(condition: Condition) -> int:
+    """Return a sum of what a condition makes of one drawn lesion: another one, and it does something else."""
+    pixels = draw_lesion(1, kind="nv", size_px=_TRIAL_PX)
+    mask = np.zeros(_TRIAL_PX, dtype=bool)
+    mask[50:100, 60:140] = True
+    return zlib.crc32(_changed(pixels, condition, mask, seed=1).tobytes())
 
 
 def _sum(image_ids: pd.Series) -> int:
@@ -308,14 +337,18 @@ def change_of(condition: Condition, masks: dict[str, Path]) -> Change:
     """
 
     def change(pixels: np.ndarray, image_id: str) -> np.ndarray:
-        if condition.kind == "corruption":
-            corruption = CORRUPTIONS[condition.condition]
-            pixels = corruption(pixels, condition.severity, seed=zlib.crc32(image_id.encode()))
-        elif condition.kind == "shortcut":
-            height, width = pixels.shape[:2]
-            needed = condition.needs_mask
-            mask = read_mask(masks[image_id], (height, width)) if needed else np.zeros((height, width), bool)
-            pixels = blank(pixels, SHORTCUTS[condition.condition].hides(mask))
-        return STEPS[condition.remedy](pixels) if condition.remedy else pixels
+        height, width = pixels.shape[:2]
+        needed = condition.needs_mask
+        mask = read_mask(masks[image_id], (height, width)) if needed else np.zeros((height, width), bool)
+        return _changed(pixels, condition, mask, seed=zlib.crc32(image_id.encode()))
 
     return change
+
+
+def _changed(pixels: np.ndarray, condition: Condition, mask: np.ndarray, *, seed: int) -> np.ndarray:
+    """Return what a condition makes of a picture; mask: where the lesion is, bool (H, W)."""
+    if condition.kind == "corruption":
+        pixels = CORRUPTIONS[condition.condition](pixels, condition.severity, seed=seed)
+    elif condition.kind == "shortcut":
+        pixels = blank(pixels, SHORTCUTS[condition.condition].hides(mask))
+    return STEPS[condition.remedy](pixels) if condition.remedy else pixels

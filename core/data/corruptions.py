@@ -97,6 +97,11 @@ def _darken(pixels: np.ndarray, severity: int, _: np.random.Generator) -> np.nda
     return _bytes(pixels * _at(severity, 0.85, 0.7, 0.55, 0.42, 0.3))
 
 
+def _brighten(pixels: np.ndarray, severity: int, _: np.random.Generator) -> np.ndarray:
+    """Too much light: what it drives beyond white is lost, skin before lesion."""
+    return _bytes(pixels * _at(severity, 1.15, 1.3, 1.5, 1.8, 2.2))
+
+
 def _flatten(pixels: np.ndarray, severity: int, _: np.random.Generator) -> np.ndarray:
     mean = pixels.mean()
     return _bytes(mean + (pixels - mean) * _at(severity, 0.8, 0.62, 0.46, 0.33, 0.22))
@@ -162,7 +167,8 @@ CORRUPTIONS: Final = {
         Corruption("motion", "Moved", "A blur along one direction.", None, _motion),
         Corruption("jpeg", "JPEG", "Strong JPEG compression.", None, _jpeg),
         Corruption("noise", "Noise", "Gaussian noise, as in bad light.", None, _noise),
-        Corruption("dark", "Dark", "Too little light.", "brightening", _darken),
+        Corruption("dark", "Too dark", "Too little light.", "brightening", _darken),
+        Corruption("bright", "Too bright", "Too much light: pale skin burns out to white.", None, _brighten),
         Corruption("contrast", "Flat", "Little contrast.", "clahe", _flatten),
         Corruption("cast", "Colour cast", "Light of another colour.", "colour_constancy", _cast),
         Corruption("shrink", "Few pixels", "Shrunk and enlarged again.", None, _shrink),

@@ -23,6 +23,7 @@ from core.evaluate.metrics import Measure, Metric, area_under_curve
 from core.labels import BY_CODE, CODES, INDEX
 
 DECISION: Final = 0.5
+ABOVE_HALF: Final = "above 0.5"
 MEAN: Final = "mean"
 SENSITIVE: Final = 0.8
 """The sensitivity above which the area under the ROC curve is taken by `auc_above_sensitivity`."""
@@ -33,17 +34,25 @@ class CategoryMetric:
     """One number of a diagnosis against the rest.
 
     Attributes:
-        name: what CATEGORY_METRICS and addresses call it. title, about: what people read.
+        name: what CATEGORY_METRICS and artifacts call it. about: one sentence for people.
+        short: what people call it, without its rule.
         measure: computes it.
         positives, negatives: whether pictures with and without the diagnosis count.
     """
 
     name: str
-    title: str
+    short: str
     about: str
     measure: Measure
     positives: bool = True
     negatives: bool = True
+    decides: bool = True
+    """Whether it calls a picture what has a probability above 0.5; an area looks at every threshold."""
+
+    @property
+    def title(self) -> str:
+        """What people call it, with the rule that it decides by."""
+        return f"{self.short} ({ABOVE_HALF})" if self.decides else self.short
 
     def of(self, code: str) -> Metric:
         """Return it as a metric of one diagnosis, which can be resampled like any other."""
@@ -163,14 +172,17 @@ _ENTRIES: Final = (
     CategoryMetric("isic_ppv", "PPV", "share of those above 0.5 that show it.", ppv),
     CategoryMetric("isic_npv", "NPV", "share of the others that do not show it.", npv),
     CategoryMetric("isic_f1", "F1", "harmonic mean of sensitivity and PPV at 0.5.", f1),
-    CategoryMetric("isic_auc", "AUC", "how well it is told from the rest; 0.5 is chance.", area_under_curve),
+    CategoryMetric(
+        "isic_auc", "AUC", "how well it is told from the rest; 0.5 is chance.", area_under_curve,
+        decides=False,
+    ),
     CategoryMetric(
         "isic_auc_80", "AUC above 80 %", "area under the ROC curve where its sensitivity is 0.8 or more.",
-        auc_above_sensitivity,
+        auc_above_sensitivity, decides=False,
     ),
     CategoryMetric(
         "isic_ap", "average precision", "precision over all recalls; its share of the pictures is chance.",
-        average_precision,
+        average_precision, decides=False,
     ),
 )  # fmt: skip
 CATEGORY_METRICS: Final[Mapping[str, CategoryMetric]] = {one.name: one for one in _ENTRIES}

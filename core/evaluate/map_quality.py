@@ -66,7 +66,7 @@ class Comparison:
 COMPARISONS: Final = (
     Comparison(
         "Evidence inside the lesion",
-        "Share of the positive evidence inside the dataset's own lesion mask.",
+        "Share of what speaks for the answer that lies inside the dataset's own lesion mask: more is better.",
         "inside",
         {"inside_blob": "blob in the middle", "inside_flat": FLAT},
         "inside_gain",
@@ -74,7 +74,8 @@ COMPARISONS: Final = (
     ),
     Comparison(
         "Evidence in the border",
-        "Share of the positive evidence in the outer tenth: less is better; a flat map has 0.36.",
+        "Share of what speaks for the answer in the outer tenth of the picture: less is better. A flat map, "
+        "the same everywhere, has 0.36.",
         "rim",
         {"rim_blob": "blob in the middle"},
         "rim_gain",
@@ -83,7 +84,7 @@ COMPARISONS: Final = (
     ),
     Comparison(
         "Evidence in the corners",
-        "Share of the positive evidence in the four corners: less is better; a flat map has 0.16.",
+        "Share of what speaks for the answer in the four corners: less is better. A flat map has 0.16.",
         "corners",
         {"corners_blob": "blob in the middle"},
         "corners_gain",
@@ -92,7 +93,8 @@ COMPARISONS: Final = (
     ),
     Comparison(
         "Deletion",
-        "Mean logit while the strongest places are painted over first: less is better.",
+        "The mean score of the answer (its logit) while the map's strongest places are "
+        "painted over first. Less is better: what the map points at was needed.",
         "deletion",
         {"deletion_random": "random order"},
         "deletion_gain",
@@ -100,7 +102,8 @@ COMPARISONS: Final = (
     ),
     Comparison(
         "Insertion",
-        "Mean logit while the strongest places come first onto a plain picture: more is better.",
+        "The mean score of the answer while the map's strongest places come first onto a plain picture. More "
+        "is better: what the map points at is enough.",
         "insertion",
         {"insertion_random": "random order"},
         "insertion_gain",

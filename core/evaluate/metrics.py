@@ -26,6 +26,15 @@ _SMALLEST_PROBABILITY: Final = 1e-7
 _PAIRED_AT_ONCE: Final = 512
 
 
+MOST_PROBABLE: Final = "most probable"
+OPERATING_POINT: Final = "operating point"
+DECISIONS: Final = {
+    MOST_PROBABLE: "the most probable of the seven diagnoses is the answer",
+    OPERATING_POINT: "suspicious from the operating point on, by the malignancy probability",
+}
+"""The rules that a metric may decide by, and what each means. See also `categories.ABOVE_HALF`."""
+
+
 class Measure(Protocol):
     """A function of truth, probabilities and weights; see the module's docstring."""
 
@@ -44,6 +53,7 @@ class Metric:
         higher_is_better: whether more is better.
         classes: the class indices whose pictures it is measured on (its n); all classes by default.
         recentre: whether resampling shifts it, so that its interval is moved back around its value.
+        decided_by: the rule that makes an answer of probabilities, as in DECISIONS; "" where it needs none.
     """
 
     name: str
@@ -52,6 +62,7 @@ class Metric:
     higher_is_better: bool = True
     classes: tuple[int, ...] = tuple(range(len(CODES)))
     recentre: bool = False
+    decided_by: str = ""
 
     def __call__(self, truth: np.ndarray, probabilities: np.ndarray) -> float:
         """Return the metric with every picture counted once."""
@@ -243,12 +254,14 @@ def at_threshold(threshold: float) -> dict[str, Metric]:
             f"Share of malignant pictures with a malignancy probability of {threshold:.3g} or more.",
             sensitivity,
             classes=_MALIGNANT_CLASSES,
+            decided_by=OPERATING_POINT,
         ),
         Metric(
             "specificity",
             f"Share of benign pictures with a malignancy probability below {threshold:.3g}.",
             specificity,
             classes=_BENIGN_CLASSES,
+            decided_by=OPERATING_POINT,
         ),
     )
     return {metric.name: metric for metric in metrics}
@@ -268,6 +281,7 @@ def melanoma_sensitivity(threshold: float) -> Metric:
         f"Share of melanomas with a malignancy probability of {threshold:.3g} or more.",
         caught,
         classes=(INDEX["mel"],),
+        decided_by=OPERATING_POINT,
     )
 
 
@@ -278,7 +292,7 @@ def _recall_of(code: str) -> Metric:
         return _mean(_right(truth, probabilities), weights, among=truth == index)
 
     about = f"Share of the pictures of {BY_CODE[code].name.lower()} that are answered right."
-    return Metric(f"recall_{code}", about, recall, classes=(index,))
+    return Metric(f"recall_{code}", about, recall, classes=(index,), decided_by=MOST_PROBABLE)
 
 
 def _right(truth: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
@@ -311,6 +325,7 @@ _ENTRIES: Final = (
         "balanced_accuracy",
         "Mean of the seven recalls: every diagnosis counts the same, however rare.",
         balanced_accuracy,
+        decided_by=MOST_PROBABLE,
     ),
     Metric(
         "macro_auc",
@@ -327,11 +342,17 @@ _ENTRIES: Final = (
         "How well malignant is told from benign by the malignancy probability; 0.5 is chance.",
         malignancy_auc,
     ),
-    Metric("macro_f1", "Mean over the diagnoses of the harmonic mean of recall and precision.", macro_f1),
+    Metric(
+        "macro_f1",
+        "Mean over the diagnoses of the harmonic mean of recall and precision.",
+        macro_f1,
+        decided_by=MOST_PROBABLE,
+    ),
     Metric(
         "accuracy",
         "Share of pictures answered right; always saying nevus reaches 0.669 on HAM10000.",
         accuracy,
+        decided_by=MOST_PROBABLE,
     ),
     *(_recall_of(code) for code in CODES),
     Metric(
@@ -341,6 +362,7 @@ _ENTRIES: Final = (
         higher_is_better=False,
         # Resampled gaps are noisier, and noise under an absolute value only ever adds.
         recentre=True,
+        decided_by=MOST_PROBABLE,
     ),
     Metric(
         "brier",
@@ -356,3 +378,8 @@ _ENTRIES: Final = (
     ),
 )
 METRICS: Final[Mapping[str, Metric]] = {metric.name: metric for metric in _ENTRIES}
+
+
+def decided_by(name: str) -> str:
+    """Return the rule, as in DECISIONS, by which a metric decides; those not of METRICS need the point."""
+    return METRICS[name].decided_by if name in METRICS else OPERATING_POINT

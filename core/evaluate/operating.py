@@ -16,6 +16,7 @@ from core.evaluate.intervals import Interval, lesion_bootstrap
 from core.evaluate.metrics import at_threshold
 from core.labels import MALIGNANT
 from core.predict.calibration import OperatingPoint, malignancy
+from core.words import proportion
 
 DEFAULT_POINT: Final = "sensitivity:0.95"
 # 0.95 * 20 must need 19 pictures, whatever the last bit of the product says.
@@ -45,6 +46,11 @@ class Rule:
     default: float
     choose: Threshold
     say: str
+
+    @property
+    def is_share(self) -> bool:
+        """Whether its values are shares, which people read as percentages."""
+        return self.high <= 1
 
 
 def _reach_sensitivity(malignant: np.ndarray, _benign: np.ndarray, target: float) -> float:
@@ -84,20 +90,22 @@ RULES: Final = {
     for rule in (
         Rule(
             "sensitivity", "Target sensitivity", "Catch at least this share of malignant pictures.",
-            0.50, 1.00, 0.01, 0.95, _reach_sensitivity, "at least {:.0%} of malignant val pictures caught",
+            0.50, 1.00, 0.01, 0.95, _reach_sensitivity,
+            "at least {} of malignant validation pictures caught",
         ),
         Rule(
             "specificity", "Target specificity", "Leave at least this share of benign pictures alone.",
-            0.50, 0.99, 0.01, 0.80, _reach_specificity, "at least {:.0%} of benign val pictures left alone",
+            0.50, 0.99, 0.01, 0.80, _reach_specificity,
+            "at least {} of benign validation pictures left alone",
         ),
         Rule(
             "cost", "Cost ratio", "How many false alarms one missed malignancy is worth; the total is least.",
-            1.0, 100.0, 1.0, 10.0, _cheapest, "least cost, a missed malignancy costing {:g} false alarms",
+            1.0, 100.0, 1.0, 10.0, _cheapest, "least cost, a missed malignancy costing {} false alarms",
         ),
         Rule(
             "benefit", "Net benefit", "The risk of malignancy from which on you would have a spot examined.",
             0.01, 0.50, 0.01, 0.10, _most_beneficial,
-            "highest net benefit for who examines from a risk of {:.0%}",
+            "highest net benefit for who examines from a risk of {}",
         ),
     )
 }  # fmt: skip
@@ -116,7 +124,8 @@ class Wish:
     @property
     def words(self) -> str:
         """What is asked for, as part of a sentence."""
-        return RULES[self.rule].say.format(self.value)
+        rule = RULES[self.rule]
+        return rule.say.format(proportion(self.value, digits=0) if rule.is_share else f"{self.value:g}")
 
 
 def parse_wish(text: str | None) -> Wish | None:

@@ -1,5 +1,6 @@
 """Is the difference between two models real: paired bootstrap, McNemar's test, and ranks that are groups."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,12 +18,14 @@ class Difference:
     """One model's metric less another's, on the same resampled lesions.
 
     low, high: the 95 % interval. p: two-sided, the smaller tail of the draws beyond zero, doubled.
+    lowest: the smallest p that so many draws can give; a p there is a bound, not a measurement.
     """
 
     value: float
     low: float
     high: float
     p: float
+    lowest: float = float("nan")
 
 
 def difference(value_a: float, value_b: float, draws_a: np.ndarray, draws_b: np.ndarray) -> Difference:
@@ -39,7 +42,19 @@ def difference(value_a: float, value_b: float, draws_a: np.ndarray, draws_b: np.
         return Difference(value_a - value_b, nan, nan, nan)
     low, high = np.percentile(defined, PERCENTILES).tolist()
     tail = min(np.sum(defined <= 0), np.sum(defined >= 0))
-    return Difference(value_a - value_b, low, high, float(min(1.0, 2 * (tail + 1) / (len(defined) + 1))))
+    lowest = 2 / (len(defined) + 1)
+    return Difference(value_a - value_b, low, high, float(min(1.0, lowest * (tail + 1))), min(1.0, lowest))
+
+
+def p_words(p: float, *, lowest: float = 0.0) -> str:
+    """Return a p as people read it: "= 0.67", "= 0.042", "< 0.001"; "≤ 0.001" at the lowest there can be."""
+    if math.isnan(p):
+        return "n/a"
+    if p <= lowest:
+        return f"≤ {math.ceil(1000 * lowest) / 1000:.3f}"
+    if p < 0.001:
+        return "< 0.001"
+    return f"= {p:.3f}" if p < 0.1 else f"= {p:.2f}"
 
 
 @dataclass(frozen=True)

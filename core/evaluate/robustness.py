@@ -1,8 +1,9 @@
 """How a model bears poor pictures: one row a condition, as a small CSV beside the evaluation artifacts.
 
-    model, kind, condition, severity, remedy, metric, value, low, high, n, n_lesions
+    model, pictures, kind, condition, severity, remedy, metric, value, low, high, n, n_lesions
 
-kind is "clean", "corruption" (see `core.data.corruptions`) or "shortcut" (part of the picture hidden).
+pictures is "all", or "histology": those alone whose diagnosis histology confirmed. kind is "clean",
+"corruption" (see `core.data.corruptions`) or "shortcut" (part of the picture hidden).
 Severity 0 is the picture as it is; remedy is a step of `core.data.steps` that was applied before the model,
 or empty.
 """
@@ -17,15 +18,19 @@ import pandas as pd
 
 from core.data.corruptions import CORRUPTIONS, SHORTCUTS, Corruption, Shortcut
 from core.data.steps import STEPS
-from core.evaluate.intervals import lesion_bootstrap
+from core.evaluate.intervals import RESAMPLES, lesion_bootstrap
 from core.evaluate.metrics import METRICS
 from core.evaluate.rows import last_of_each_model, read_rows
+from core.evaluate.subgroups import histology_only
 
 COLUMNS: Final = (
-    "model", "kind", "condition", "severity", "remedy", "metric", "value", "low", "high", "n", "n_lesions",
+    "model", "pictures", "kind", "condition", "severity", "remedy", "metric", "value", "low", "high", "n",
+    "n_lesions",
 )  # fmt: skip
 MEASURED: Final = ("balanced_accuracy", "malignancy_auc", "ece", "accuracy")
 KINDS: Final = ("clean", "corruption", "shortcut")
+ALL: Final = "all"
+HISTOLOGY: Final = "histology"
 
 
 @dataclass(frozen=True)
@@ -75,20 +80,32 @@ def rows_of(
     condition: Condition,
     truth: np.ndarray,
     probabilities: np.ndarray,
-    lesion_ids: pd.Series,
+    facts: pd.DataFrame,
     *,
-    resamples: int = 1000,
+    resamples: int = RESAMPLES,
 ) -> pd.DataFrame:
-    """Return a condition's rows: each of MEASURED with its interval over lesions."""
-    found = lesion_bootstrap(
-        truth, probabilities, lesion_ids, {name: METRICS[name] for name in MEASURED}, resamples=resamples
-    )
+    """Return a condition's rows: each of MEASURED with its interval over lesions, of all and of histology.
+
+    truth: class indices, shape (N,). probabilities: shape (N, 7). facts: lesion_id and dx_type, shape (N, …).
+    """
+    metrics = {name: METRICS[name] for name in MEASURED}
+    chosen = {ALL: np.ones(len(facts), dtype=bool), HISTOLOGY: histology_only(facts)}
     return pd.DataFrame(
         [
-            {"model": model} | vars(condition) | {"metric": name} | vars(interval)
-            for name, interval in found.items()
+            {"model": model, "pictures": pictures} | vars(condition) | {"metric": name} | vars(interval)
+            for pictures, mine in chosen.items()
+            for name, interval in lesion_bootstrap(
+                truth[mine], probabilities[mine], facts["lesion_id"][mine], metrics, resamples=resamples
+            ).items()
         ]
     )[list(COLUMNS)]
+
+
+def not_measured(rows: pd.DataFrame) -> list[str]:
+    """Return what the rows of one model lack of what is measured today, in words; [] where nothing."""
+    poor = set(rows.loc[rows["kind"] == "corruption", "condition"])
+    lacking = [one.title for one in CORRUPTIONS.values() if one.name not in poor]
+    return lacking + ["histology alone"] * (HISTOLOGY not in set(rows["pictures"]))
 
 
 def read_robustness(files: Sequence[Path]) -> pd.DataFrame:
@@ -104,9 +121,10 @@ def _read(path: Path) -> pd.DataFrame:
     return read_rows(
         path,
         COLUMNS,
-        texts=("model", "kind", "condition", "remedy", "metric"),
+        texts=("model", "pictures", "kind", "condition", "remedy", "metric"),
         again="measure robustness again",
         one_of=("kind", KINDS),
+        before={"pictures": ALL},
     )
 
 

@@ -4,7 +4,7 @@ A file may begin with lines of "# ", which say where it is from.
 """
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +16,13 @@ _NOTE: Final = b"# "
 
 
 def read_rows(
-    path: Path, columns: Sequence[str], *, texts: Sequence[str], again: str, one_of: tuple[str, Sequence[str]]
+    path: Path,
+    columns: Sequence[str],
+    *,
+    texts: Sequence[str],
+    again: str,
+    one_of: tuple[str, Sequence[str]],
+    before: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """Return a file's rows.
 
@@ -25,6 +31,7 @@ def read_rows(
         texts: columns that stay as they are written: a model may be called "run #2", "nan" or "001".
         again: what to do about a file that lacks a column, in words.
         one_of: a column and the only values that it may have.
+        before: columns that older files lack, with what they would have held.
 
     Raises:
         EvaluationError: it cannot be read, lacks a column or holds another value, by name.
@@ -34,6 +41,9 @@ def read_rows(
         while lines and lines[0].startswith(_NOTE):
             del lines[0]
         table = pd.read_csv(io.BytesIO(b"".join(lines)), dtype=str, keep_default_na=False)
+        for column, value in (before or {}).items():
+            if column not in table:
+                table[column] = value
         if missing := [name for name in columns if name not in table]:
             raise EvaluationError(f"{path.name} lacks the columns {missing}; {again}.")
         numbers = {name: pd.to_numeric(table[name]) for name in columns if name not in texts}

@@ -1,11 +1,12 @@
-"""Measure how a checkpoint bears poor pictures: `python -m train robustness` in a process of its own.
+"""Measure a checkpoint by a command of the trainer, in a process of its own.
 
 It outlives the browser and the app. What passes between the two lies in the folder that it writes:
 
-robustness.csv   the result; see `core.evaluate.robustness`
-parts/           the answers so far: what was stopped goes on with them
+*.csv            the result; see `core.evaluate.robustness` and `core.evaluate.map_quality`
+parts/ or pictures-*.jsonl
+                 what was measured so far: what was stopped goes on with it
 progress.json    how far it is
-stop             somebody asks the process that it names to end; it looks after every batch of pictures
+stop             somebody asks the process that it names to end; it looks after each batch or picture
 lock, pid        held while it works, so that nobody works there twice, and by whom
 starting         held by who starts it, until it works
 output.txt       what it printed
@@ -25,7 +26,7 @@ from typing import Final
 from filelock import FileLock, Timeout
 
 from core.errors import RunError
-from core.evaluate.gathering import ROBUSTNESS_FILE
+from core.evaluate.gathering import MAP_QUALITY_FILE, ROBUSTNESS_FILE
 from core.jobs import Cancelled, Report
 from core.runs import control, queue
 from core.runs.folder import write_atomically
@@ -39,11 +40,24 @@ _ODD: Final = re.compile(r"[^\w.-]+")
 
 
 @dataclass(frozen=True)
+class Measurement:
+    """What can be measured: the trainer's command, the table that it writes, and what it keeps meanwhile."""
+
+    command: str
+    table: str
+    kept: str
+
+
+ROBUSTNESS: Final = Measurement("robustness", ROBUSTNESS_FILE, "parts/*.npy")
+MAPS: Final = Measurement("maps", MAP_QUALITY_FILE, "pictures-*.jsonl")
+
+
+@dataclass(frozen=True)
 class Standing:
     """How far a measurement is.
 
     Attributes:
-        share: of the work, by the seconds that a picture takes under each condition; 0 to 1.
+        share: of the work, by the seconds that it takes; 0 to 1.
         done, total: pictures, those of earlier runs included.
         now: what is being measured, in words.
     """
@@ -54,9 +68,19 @@ class Standing:
     now: str
 
 
-def folder_of(runs_dir: Path, name: str, lesions: int) -> Path:
-    """Return where a model's robustness on so many lesions is measured; the Compare page looks there."""
-    return runs_dir / f"robustness-{_ODD.sub('-', name)}-{lesions}"
+def folder_of(runs_dir: Path, what: Measurement, name: str, lesions: int) -> Path:
+    """Return where a model is measured on so many lesions; the Compare page looks there."""
+    return runs_dir / f"{what.command}-{_ODD.sub('-', name)}-{lesions}"
+
+
+def command_words(
+    what: Measurement, reference: str, *, name: str, data_dir: Path | str, lesions: int, folder: Path
+) -> list[str]:
+    """Return the arguments of `python -m train` that measure a checkpoint; see `measure_apart`."""
+    return [
+        what.command, "--checkpoint", reference, "--data", str(data_dir), "--lesions", str(lesions),
+        "--name", name, "--out", str(folder),
+    ]  # fmt: skip
 
 
 def claim(folder: Path) -> FileLock:
@@ -95,9 +119,9 @@ def is_measuring(folder: Path) -> bool:
     return False
 
 
-def is_begun(folder: Path) -> bool:
-    """Whether some conditions were measured before: the rest can be gone on with."""
-    return any((folder / "parts").glob("*.npy"))
+def is_begun(what: Measurement, folder: Path) -> bool:
+    """Whether some of it was measured before: the rest can be gone on with."""
+    return any(folder.glob(what.kept))
 
 
 def tell(folder: Path, standing: Standing) -> None:
@@ -129,25 +153,34 @@ def standing(folder: Path) -> Standing | None:
 
 
 def measure_apart(
-    reference: str, *, name: str, data_dir: Path, lesions: int, folder: Path, report: Report
+    what: Measurement,
+    reference: str,
+    *,
+    name: str,
+    data_dir: Path,
+    lesions: int,
+    folder: Path,
+    report: Report,
 ) -> Path:
     """Measure a checkpoint, or follow the process that does so already; return the table's file.
 
     Args:
+        what: is measured.
         reference: of the checkpoint.
         name: what the table calls it.
         data_dir: the dataset it was trained on.
         lesions: test lesions to measure on.
         folder: where to write, `folder_of` a name.
         report: told how far it is, in percent; what it raises ends the measurement after the pictures it is
-            at, whoever started it, and the conditions that were done are kept.
+            at, whoever started it, and what was done is kept.
 
     Raises:
         RunError: long work is switched off here, or the measurement failed; the message is its own.
     """
     control.check_allowed()
     began = time.time()
-    process = _begin(lambda: _start(reference, name, data_dir, lesions, folder), folder, report)
+    words = command_words(what, reference, name=name, data_dir=data_dir, lesions=lesions, folder=folder)
+    process = _begin(lambda: _start(words, folder), folder, report)
     try:
         while _goes_on(process, folder):
             _pass_on(folder, report, began, fresh=process is not None)
@@ -157,9 +190,9 @@ def measure_apart(
         raise
     if process is not None and process.returncode:
         raise RunError(_last_words(folder) or f"Measuring {name} ended with code {process.returncode}.")
-    if not (folder / ROBUSTNESS_FILE).is_file():
+    if not (folder / what.table).is_file():
         raise RunError(f"Measuring {name} was stopped. Start it again to go on.")
-    return folder / ROBUSTNESS_FILE
+    return folder / what.table
 
 
 def _begin(
@@ -210,17 +243,11 @@ def _say_loading(report: Report, began: float) -> None:
     time.sleep(LOOK_EVERY_S)
 
 
-def _start(
-    reference: str, name: str, data_dir: Path, lesions: int, folder: Path
-) -> "subprocess.Popen[bytes]":
-    arguments = [
-        "robustness", "--checkpoint", reference, "--data", str(data_dir), "--lesions", str(lesions),
-        "--name", name, "--out", str(folder),
-    ]  # fmt: skip
+def _start(words: list[str], folder: Path) -> "subprocess.Popen[bytes]":
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "output.txt").open("wb") as output:
-            return queue.start_detached(arguments, folder.parent, output.fileno())
+            return queue.start_detached(words, folder.parent, output.fileno())
     except OSError as problem:
         raise RunError(f"Measuring could not be started ({problem.strerror or problem}).") from problem
 

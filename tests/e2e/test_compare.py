@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from pages.ui.compare.views import BRING, VIEWS
@@ -65,11 +66,26 @@ def test_two_models_are_compared_down_to_one_picture(open_at, app_root, ham10000
         page.wait_for_url("**/predict?**point=cost**")
 
 
-def test_axe_finds_nothing_of_ours_in_any_view(open_at, server):
-    page = open_at(f"{server}/compare")
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_axe_finds_nothing_of_ours_in_any_view(open_at, server, mode):
+    page = open_at(f"{server}/compare", mode=mode)
     found = {}
     for view in [*VIEWS, BRING]:
         turn_to(page, view)
+        page.mouse.move(0, 0)  # what is pointed at is tinted by Streamlit itself
         page.wait_for_timeout(500)  # a chart paints after the script has ended
         found[view] = violations(page)
     assert found == {view: [] for view in found}
+
+
+def test_on_a_phone_every_matrix_is_whole_and_no_view_is_wider_than_the_screen(open_at, server):
+    page = open_at(f"{server}/compare", width=390)
+    for view in VIEWS:
+        turn_to(page, view)
+        if view == "Mistakes":
+            matrices = page.locator(".cross")
+            matrices.first.wait_for()
+            cut = matrices.evaluate_all("all => all.map(one => one.scrollWidth - one.clientWidth)")
+            assert cut == [0] * len(cut)
+        wide = page.get_by_test_id("stMain").evaluate("one => one.scrollWidth - one.clientWidth")
+        assert wide == 0, view

@@ -16,7 +16,6 @@ from core.evaluate.gathering import EVALUATIONS_FOLDER
 from core.evaluate.map_quality import COMPARISONS, PICTURE_COLUMNS, summarise
 from core.evaluate.robustness import CLEAN, Condition, rows_of
 from core.labels import CODES, INDEX, MALIGNANT
-from core.models.catalog import MANIFEST_FILE
 from pages.ui import points
 from pages.ui.compare import compared, groups, robust
 from pages.ui.compare.views import BRING, VIEWS
@@ -88,7 +87,7 @@ def test_the_numbers_of_the_table_are_those_of_scikit_learn(compare):
         scores = np.sort(val[:, MALIGNANT].sum(1)[bad])
         threshold = scores[-int(np.ceil(0.9 * len(scores)))]
         caught = answers[:, MALIGNANT].sum(1)[MALIGNANT[truth]] >= threshold
-        assert row["sensitivity"] == pytest.approx(caught.mean())
+        assert row["sensitivity (operating point)"] == pytest.approx(caught.mean())
 
 
 def test_the_model_that_the_address_names_is_picked_first_and_marked(compare):
@@ -104,16 +103,18 @@ def test_the_model_that_the_address_names_is_picked_first_and_marked(compare):
 
 
 def test_each_diagnosis_has_its_numbers_as_the_challenge_defines_them(compare):
-    app = compare(*TWO, show="Per diagnosis", category_number="PPV")
+    app = compare(*TWO, show="Per diagnosis", category_number="PPV (above 0.5)")
     table = frame_with(app, "diagnosis").set_index(["model", "diagnosis"])
     for one in TWO:
         for code in ("mel", "df"):
             row, scores = table.loc[one.name, code], one.probabilities[:, INDEX[code]]
             positive = one.truth == INDEX[code]
             ppv = judge.precision_score(positive, scores > 0.5, zero_division=np.nan)
-            assert row["PPV"] == pytest.approx(ppv, nan_ok=True)
+            assert row["PPV (above 0.5)"] == pytest.approx(ppv, nan_ok=True)
             assert row["average precision"] == pytest.approx(judge.average_precision_score(positive, scores))
-            assert pd.isna(row["PPV"]) or re.fullmatch(r"[01]\.\d{3} to [01]\.\d{3}", row.iloc[-1])
+            assert pd.isna(row["PPV (above 0.5)"]) or re.fullmatch(
+                r"[01]\.\d{3} to [01]\.\d{3}", row.iloc[-1]
+            )
         mean = judge.balanced_accuracy_score(one.truth, one.probabilities.argmax(1))
         assert f"{one.name} {mean:.3f} (" in said(app, "markdown")
 
@@ -124,6 +125,39 @@ def test_models_that_cannot_be_told_apart_share_a_rank_and_a_pair_is_told_in_wor
     assert re.search(r"Alpha is better\*\* in accuracy on these 70 lesions, by 0\.\d+", said(app, "info"))
     app = compare(show="Pair", pair_a="Alpha", pair_b="Twin", pair_metric="accuracy")
     assert "No difference could be shown" in said(app, "info")
+
+
+def test_each_sensitivity_names_the_rule_that_it_decides_by(compare):
+    three = {
+        "Table": "melanoma sensitivity (operating point)",
+        "Per diagnosis": "sensitivity (above 0.5)",
+        "Operating point": "melanomas caught at the threshold (95\u00a0%)",
+    }
+    for view, heading in three.items():
+        assert len(frame_with(compare(*TWO, show=view), heading)), view
+    app = compare(*TWO, show="Table", rank_by="recall of melanoma (most probable)")
+    assert "Decided by: the most probable of the seven diagnoses is the answer." in said(app, "caption")
+    app.selectbox(key="rank_by").set_value("melanoma_sensitivity").run()
+    assert "Decided by: suspicious from the operating point on" in said(app, "caption")
+    assert "the most probable diagnosis" in said(compare(*TWO, show="Mistakes"), "caption")
+    sheet = said(compare(*TWO, show="Facts", sheet_of="Alpha"), "markdown")
+    for row in ("recall of melanoma (most probable)", "melanoma sensitivity (operating point)"):
+        assert f"| {row} |" in sheet
+    assert "the point: at least 95 % of malignant validation pictures caught" in sheet
+
+
+def test_a_pair_says_which_question_each_test_answers_and_no_p_that_was_not_measured(compare):
+    app = compare(*TWO, show="Pair", pair_a="Alpha", pair_b="Beta", pair_metric="accuracy")
+    assert "p ≤ 0.001" in said(app, "info")
+    table = frame_with(app, "A less B (95\u00a0%)").set_index("metric")
+    assert table.loc["macro AUC", "p"] == "≤ 0.001"
+    # The gap is that of numbers before rounding, with signs that are no hyphens.
+    for row in table[table.index != "specificity"].itertuples():
+        value = re.match(r"([+−]\d\.\d{3}) \([+−]\d\.\d{3} to [+−]\d\.\d{3}\)$", row[1])[1]
+        assert float(value.replace("−", "-")) == pytest.approx(row.A - row.B, abs=0.00051)
+    assert "before rounding" in said(app, "caption")
+    assert re.search(r"Exact p (<|=) [\d.]+, mid-p (<|=) [\d.]+: they are right", said(app, "markdown"))
+    assert "Another question than the table's" in said(app, "caption")
 
 
 def test_the_pictures_of_an_agreement_are_those_that_it_counts(compare):
@@ -150,7 +184,7 @@ def test_a_model_of_another_split_is_left_out_by_name_and_one_without_val_has_no
     assert "Gamma is left out" in said(app, "warning").replace("**", "")
     assert "Delta has no validation answers" in said(app, "caption")
     row = frame_with(app, "model").set_index("model").loc["Delta"]
-    assert pd.isna(row["specificity"])
+    assert pd.isna(row["specificity (operating point)"])
     assert not pd.isna(row["balanced accuracy"])
 
 
@@ -185,9 +219,12 @@ def test_an_operating_point_stands_in_the_address_and_rubbish_there_is_ignored(c
     app = compare(*TWO, show="Operating point", point="cost:7")
     assert "a missed malignancy costing 7 false alarms" in said(app, "markdown")
     app.selectbox(key="compare_rule").set_value("specificity").run()
+    assert app.slider(key="compare_value").value == 80
     assert app.query_params["point"] == ["specificity:0.8"] or app.query_params["point"] == "specificity:0.8"
+    app.slider(key="compare_value").set_value(90.0).run()
+    assert "specificity:0.9" in app.query_params["point"]
     app = compare(show="Operating point", point="cost:<script>")
-    assert "at least 95" in said(app, "markdown")
+    assert "at least 95\u00a0%" in said(app, "markdown")
 
 
 def test_everything_can_be_taken_away_as_tables(compare):
@@ -271,8 +308,8 @@ def test_the_predict_page_decides_by_the_point_of_the_address(open_page):
         open_page("Predict", reader="clinician", point="specificity:0.95"),
     )
     assert not strict.exception
-    assert "at least 95% of benign val pictures left alone" in said(strict, "caption")
-    assert "benign val pictures left alone" not in said(plain, "caption")
+    assert "at least 95\u00a0% of benign validation pictures left alone" in said(strict, "caption")
+    assert "benign validation pictures left alone" not in said(plain, "caption")
 
 
 def test_the_predict_page_says_so_when_the_point_cannot_be_had(open_page, monkeypatch, tmp_path):
@@ -293,7 +330,7 @@ def robustness_of(name: str, *, skill: float) -> pd.DataFrame:
     ]
     for condition in shown:
         table = make_table(skill=skill - 0.3 * condition.severity)
-        answers = truth_of(table), probabilities_of(table), table["lesion_id"]
+        answers = truth_of(table), probabilities_of(table), table
         found.append(rows_of(name, condition, *answers, resamples=9))
     return pd.concat(found)
 
@@ -318,7 +355,8 @@ def test_poor_pictures_are_shown_for_those_that_were_measured_and_the_others_are
     assert "Not measured" not in said(app.run(), "caption")
     assert f"n = {TWO[0].n_images} pictures" in said(app, "caption")
     worst = frame_with(app, "pictures").set_index(["pictures", "model"])
-    measured = rows[rows["metric"] == "accuracy"].set_index(["condition", "severity", "remedy"])
+    measured = rows[(rows["metric"] == "accuracy") & (rows["pictures"] == "all")]
+    measured = measured.set_index(["condition", "severity", "remedy"])
     for words, remedy in (("", ""), (", with hair removal", "hair_removal")):
         shown = worst.loc[(f"Hair, severity 5{words}", "Alpha")]
         expected = measured.loc[("hair", 5, remedy)]
@@ -333,6 +371,45 @@ def test_poor_pictures_are_shown_for_those_that_were_measured_and_the_others_are
     assert captions == plain + [f"{words}, with hair removal" for words in plain]
 
 
+def test_poor_pictures_follow_the_switch_for_histology(compare, tmp_path):
+    (tmp_path / "runs" / "run0").mkdir(parents=True)
+    rows = robustness_of("Alpha", skill=2.5)
+    older = robustness_of("Beta", skill=0.5)
+    older = older[older["pictures"] == "all"].drop(columns="pictures")
+    rows.to_csv(tmp_path / "runs" / "run0" / "robustness.csv", index=False)
+    (tmp_path / "runs" / "run1").mkdir()
+    older.to_csv(tmp_path / "runs" / "run1" / "robustness.csv", index=False)
+    query = {"show": "Poor pictures", "poor_by": "Hair", "poor_metric": "accuracy"}
+    app = compare(*TWO, **query, histology="true")
+    assert not app.exception
+    assert "Not measured on histology alone: Beta" in said(app, "caption")
+    confirmed = TWO[0].table[TWO[0].table["dx_type"] == "histo"]
+    n, lesions = len(confirmed), confirmed["lesion_id"].nunique()
+    assert f"n = {n} pictures of {lesions} test lesions, confirmed by histology." in said(app, "caption")
+    worst = frame_with(app, "pictures").set_index(["pictures", "model"])
+    mine = rows[(rows["metric"] == "accuracy") & (rows["pictures"] == "histology")]
+    expected = mine[(mine["severity"] == 5) & (mine["remedy"] == "")].iloc[0]
+    assert worst.loc[("Hair, severity 5", "Alpha"), "accuracy"] == pytest.approx(expected["value"])
+    # Too few lesions have a warning, none a sentence, and neither a verdict.
+    rows.loc[rows["pictures"] == "histology", ["n", "n_lesions"]] = [11, 9]
+    rows.to_csv(tmp_path / "runs" / "run0" / "robustness.csv", index=False)
+    assert "Alpha was measured on 9 lesions, fewer than 20" in said(app.run(), "warning")
+    rows.loc[rows["pictures"] == "histology", ["n", "n_lesions", "value"]] = [0, 0, np.nan]
+    rows.to_csv(tmp_path / "runs" / "run0" / "robustness.csv", index=False)
+    assert "Histology confirmed none of the pictures of Alpha" in said(app.run(), "caption")
+    assert "None of these models was measured on poor pictures yet on histology alone" in said(app, "info")
+
+
+def test_a_number_that_needs_a_diagnosis_that_is_not_there_is_not_defined(compare, tmp_path):
+    (tmp_path / "runs" / "run0").mkdir(parents=True)
+    rows = robustness_of("Alpha", skill=2.5)
+    rows.loc[rows["metric"] == "balanced_accuracy", ["value", "low", "high"]] = np.nan
+    rows.to_csv(tmp_path / "runs" / "run0" / "robustness.csv", index=False)
+    app = compare(*TWO, show="Poor pictures", poor_by="Hair", poor_metric="balanced_accuracy")
+    assert not app.exception
+    assert "Alpha has no balanced accuracy on its 140 pictures" in said(app, "info")
+
+
 def maps_of(name, *, better):
     """Return rows of a model's map quality, as the command writes them."""
     table = pd.DataFrame(
@@ -343,34 +420,47 @@ def maps_of(name, *, better):
     return summarise(name, table, resamples=20)
 
 
-def test_map_quality_is_shown_for_those_that_were_measured_and_the_others_are_named(
-    compare, tmp_path, monkeypatch
-):
+def test_map_quality_is_shown_for_those_that_were_measured_and_the_others_are_named(compare, tmp_path):
     (tmp_path / "runs" / "run0").mkdir(parents=True)
     maps_of("Alpha", better=0.1).to_csv(tmp_path / "runs" / "run0" / "map_quality.csv", index=False)
     app = compare(*TWO, show="Map quality")
     assert not app.exception
     assert not app.error
     assert "Not measured: Beta" in said(app, "caption")
-    assert not app.code  # Beta's weights are not here
-    (tmp_path / "Beta").mkdir()
-    (tmp_path / "Beta" / MANIFEST_FILE).touch()
-    monkeypatch.chdir(tmp_path)
-    app.run()
-    assert "Alpha: better than a blob in the middle, by +0.100" in said(app, "caption")
-    assert "a flat map, by " in said(app, "caption")
+    # The folder holds no checkpoint of Beta: the command is all that can be offered.
+    assert "set LESIONLENS_DATA" in said(app, "caption")
+    assert "Alpha: better than a blob in the middle by 0.100 (" in said(app, "caption")
+    assert "a flat map by " in said(app, "caption")
     assert len(app.get("plotly_chart")) == len(COMPARISONS)
     (command,) = [one.value for one in app.code]
     assert "train maps --checkpoint local:Beta " in command
     # What it writes is where the page looks.
-    written = Path(command.split("--out ")[1]) / "map_quality.csv"
+    written = Path(shlex.split(command)[-1]) / "map_quality.csv"
     written.parent.mkdir()
     maps_of("Beta", better=-0.1).to_csv(written, index=False)
     assert "Not measured" not in said(app.run(), "caption")
-    assert "Beta: worse than a blob in the middle, by −0.100" in said(app, "caption")
+    assert "Beta: worse than a blob in the middle by 0.100 (" in said(app, "caption")
     app.segmented_control(key="maps_of").set_value("wrong").run()
     assert not app.exception
     assert "n = 10 pictures" in said(app, "caption")
+
+
+def test_maps_that_have_no_share_are_said_to_be_left_out(compare, tmp_path):
+    (tmp_path / "runs" / "run0").mkdir(parents=True)
+    rows = maps_of("Alpha", better=0.0)
+    shares = rows["measure"].str.startswith(("inside", "rim", "corners"))
+    rows.loc[shares & (rows["group"] == "all"), "n"] -= 1
+    rows.to_csv(tmp_path / "runs" / "run0" / "map_quality.csv", index=False)
+    app = compare(*TWO, show="Map quality", histology="true")
+    assert "1 map of Alpha has nothing that speaks for the answer" in said(app, "caption")
+    assert "The switch for histology does not reach this view" in said(app, "info")
+    assert re.search(
+        r"not told apart from a random order: −?0\.\d+ \(−0\.\d+ to 0\.\d+\), where above",
+        said(app, "caption"),
+    )
+    assert "nothing that speaks for the answer" not in said(
+        compare(show="Map quality", maps_of="wrong answers"), "caption"
+    )
 
 
 def test_maps_of_few_lesions_are_shown_without_a_verdict(compare, tmp_path):
@@ -399,20 +489,45 @@ def test_a_table_of_poor_pictures_that_is_none_is_named(compare, tmp_path):
 
 
 @pytest.mark.parametrize("allowed", [True, False])
+@pytest.mark.parametrize(
+    ("view", "what", "nobody"),
+    [
+        ("Poor pictures", "robustness", "None of these models was measured"),
+        ("Map quality", "maps", "The maps of none of these models were measured"),
+    ],
+)
 def test_a_model_that_is_here_is_measured_from_the_page_unless_long_work_is_switched_off(
-    open_page, tmp_path, monkeypatch, allowed
+    open_page, tmp_path, monkeypatch, allowed, view, what, nobody
 ):
     monkeypatch.setenv("LESIONLENS_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("LESIONLENS_DATA", str(tmp_path))
     monkeypatch.setenv("LESIONLENS_ALLOW_TRAINING", str(allowed).lower())
     monkeypatch.setattr("pages.ui.compare.robust.robustness_files", lambda _: [])
-    app = open_page("Compare", show="Poor pictures", models="lesionlens-lite0")
-    assert "None of these models was measured" in said(app, "info")
+    monkeypatch.setattr("pages.ui.compare.maps.map_quality_files", lambda _: [])
+    app = open_page("Compare", show=view, models="lesionlens-lite0")
+    assert nobody in said(app, "info")
     keys = [one.key for one in app.button]
-    assert ("job_start_robustness:robustness-lesionlens-lite0-200" in keys) == allowed
+    assert (f"job_start_{what}:{what}-lesionlens-lite0-200" in keys) == allowed
     if not allowed:
         assert "switched off on this server" in said(app, "caption")
         assert "--checkpoint bundled:lesionlens-lite0" in app.code[0].value
+
+
+def test_what_an_older_version_did_not_measure_can_be_added_from_the_page(open_page, tmp_path, monkeypatch):
+    folder = tmp_path / "runs" / "robustness-lesionlens-lite0-200"
+    folder.mkdir(parents=True)
+    robustness_of("lesionlens-lite0", skill=2.5).to_csv(folder / "robustness.csv", index=False)
+    monkeypatch.setenv("LESIONLENS_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("LESIONLENS_DATA", str(tmp_path))
+    app = open_page("Compare", show="Poor pictures", models="lesionlens-lite0")
+    assert re.search(r"older version measured it without: .*too bright", said(app, "caption"))
+    (start,) = [one for one in app.button if str(one.key).startswith("job_start_robustness")]
+    assert start.label == "Measure what is new"
+    whole = EVALUATIONS_FOLDER.parent / "robustness" / "lesionlens-lite0.csv"
+    (folder / "robustness.csv").write_bytes(whole.read_bytes())
+    app.run()
+    assert "lesionlens-lite0 was measured on 200 lesions" in said(app, "caption")
+    assert not [one for one in app.button if str(one.key).startswith("job_start_robustness")]
 
 
 def test_models_that_were_measured_on_other_pictures_are_told_apart():

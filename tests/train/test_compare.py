@@ -1,5 +1,6 @@
 """`compare` prints and writes the numbers of an independent computation, and names what it cannot compare."""
 
+import re
 from dataclasses import replace
 
 import pandas as pd
@@ -44,6 +45,11 @@ def test_two_models_are_ranked_and_their_difference_is_told(folders, tmp_path):
             judge.roc_auc_score(MALIGNANT[one.truth], answers[:, MALIGNANT].sum(1))
         )
     assert ("Beta", "specificity") not in table.index
+    rules = table["decided by"]["Alpha"]
+    assert rules["recall_mel"] == "most probable"
+    assert rules["melanoma_sensitivity"] == "operating point"
+    assert pd.isna(rules["malignancy_auc"])
+    assert re.search(r"melanoma_sensitivity +[\d.]+ \([\d. to]+\) +operating point\n", said.output)
     pairs = pd.read_csv(tmp_path / "out" / "pairs.csv").set_index("metric")
     values = table["value"]
     assert pairs.loc["accuracy", "A less B"] == pytest.approx(
@@ -52,7 +58,7 @@ def test_two_models_are_ranked_and_their_difference_is_told(folders, tmp_path):
 
 
 def test_models_of_undefined_rank_are_not_numbered_and_p_says_that_it_is_uncorrected(folders, tmp_path):
-    assert "p (uncorrected) = " in run(*folders).output
+    assert "p (uncorrected) ≤ 0.001" in run(*folders).output
     few = [tmp_path / "few" / one.name for one in TWO]
     for one, folder in zip(TWO, few, strict=True):
         # Without a diagnosis there is no balanced accuracy.

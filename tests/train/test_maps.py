@@ -14,6 +14,7 @@ from core.errors import EvaluationError, RunError
 from core.evaluate.map_quality import read_map_quality
 from core.models.checkpoint import load_checkpoint
 from core.runs import measuring
+from core.runs.measuring import MAPS, Standing
 from train.__main__ import app
 from train.maps import RESULT_FILE, measure_maps
 from train.predicting import processes
@@ -76,12 +77,17 @@ def test_the_command_prints_the_numbers_and_says_where_they_are(tiny, tmp_path):
     in_test = Split.of(metadata, seed=5).of_images(metadata["image_id"]) == "test"
     for image_id in metadata.loc[in_test.to_numpy(), "image_id"].iloc[:3]:
         Image.fromarray(np.full((60, 80), 255, np.uint8)).save(data / f"{image_id}_segmentation.png")
-    arguments = ["maps", "--checkpoint", tiny.reference, "--data", str(data), "--out", str(tmp_path / "out")]
+    # As the Compare page starts it.
+    arguments = measuring.command_words(
+        MAPS, tiny.reference, name="Tiny", data_dir=data, lesions=10, folder=tmp_path / "out"
+    )
     printed = CliRunner().invoke(app, arguments, catch_exceptions=False).output
     # A mask of the whole picture has all the evidence.
     assert "inside_flat        1.000" in printed
     assert "n = 3)" in printed
-    assert (tmp_path / "out" / RESULT_FILE).is_file()
+    assert set(read_map_quality([tmp_path / "out" / MAPS.table])["model"]) == {"Tiny"}
+    assert measuring.is_begun(MAPS, tmp_path / "out")
+    assert measuring.standing(tmp_path / "out") == Standing(1.0, 3, 3, "Evidence maps")
 
 
 def test_other_pictures_and_none_are_refused(measure):
@@ -89,6 +95,20 @@ def test_other_pictures_and_none_are_refused(measure):
         measure(seed=99)
     with pytest.raises(EvaluationError, match=r"No test picture with a lesion mask.*_segmentation\.png"):
         measure(masks={})
+
+
+def test_who_asks_the_measurement_to_stop_is_heard_and_it_goes_on_later(measure, tmp_path):
+    def ask(done, total):
+        if done == 2:
+            measuring.ask_to_stop(tmp_path / "out")
+
+    with pytest.raises(EvaluationError, match="goes on where it was"):
+        measure(progress=ask)
+    assert not measuring.is_measuring(tmp_path / "out")
+    assert measuring.standing(tmp_path / "out").done == 2
+    seen = []
+    measure(progress=lambda *counted: seen.append(counted[0]))
+    assert seen[0] == 2
 
 
 def test_two_processes_do_not_measure_into_one_folder(measure, tmp_path):

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from core.data.corruptions import CORRUPTIONS
 from core.data.readers import read_dataset
 from core.data.splits import Split
 from core.errors import EvaluationError, RunError
@@ -20,7 +21,7 @@ from core.evaluate.robustness import CLEAN, Condition, read_robustness
 from core.jobs import Cancelled, silent
 from core.models.checkpoint import load_checkpoint
 from core.runs import measuring
-from core.runs.measuring import Standing
+from core.runs.measuring import ROBUSTNESS, Standing
 from core.settings import settings
 from tests.conftest import ROOT
 from train import robustness
@@ -67,7 +68,7 @@ def test_clean_pictures_give_the_evaluations_own_numbers_and_a_stopped_run_goes_
     assert seen[-1] == (3 * pictures, 3 * pictures)
     assert measuring.standing(tmp_path / "out") == Standing(1.0, 3 * pictures, 3 * pictures, FEW[2].words)
     assert all((tmp_path / "out" / "parts" / name).stat().st_mtime_ns == when for name, when in kept.items())
-    clean = table[table["kind"] == "clean"].set_index("metric")
+    clean = table[(table["kind"] == "clean") & (table["pictures"] == "all")].set_index("metric")
     own = Evaluation.load(tiny.run.path / "evaluation").metrics
     assert clean.loc["accuracy", "value"] == pytest.approx(own["accuracy"].value)
     assert read_robustness([tmp_path / "out" / "robustness.csv"]).shape == table.shape
@@ -86,9 +87,58 @@ def test_another_split_and_another_measurements_folder_are_refused(measure, tmp_
     with pytest.raises(EvaluationError, match="trained with another split"):
         measure(seed=99)
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "measurement.json").write_text('{"weights": {}, "pictures": 7}')
-    with pytest.raises(EvaluationError, match="of another checkpoint, of other pictures"):
+    (tmp_path / "out" / "measurement.json").write_text('{"weights": {}, "pictures": 7, "conditions": {}}')
+    with pytest.raises(EvaluationError, match="of another checkpoint, or of other pictures"):
         measure()
+
+
+@pytest.mark.parametrize("text", ['{"weights": {}, "version": 2}', '{"wei', "[]"])
+def test_a_folder_that_does_not_say_what_was_done_to_the_pictures_is_refused_with_the_cure(
+    measure, tmp_path, text
+):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "measurement.json").write_text(text)
+    with pytest.raises(EvaluationError, match=r"an older version began it\. Write into another folder"):
+        measure()
+
+
+def test_what_is_new_is_added_and_only_what_does_something_else_is_measured_again(
+    measure, tmp_path, monkeypatch
+):
+    first = measure()
+    parts = tmp_path / "out" / "parts"
+    kept = {path.name: path.stat().st_mtime_ns for path in parts.iterdir()}
+    inverted = replace(CORRUPTIONS["noise"], apply=lambda pixels, *_: 255 - pixels)
+    monkeypatch.setitem(CORRUPTIONS, "noise", inverted)
+    wider = [*FEW, Condition("corruption", "bright", 3)]
+    monkeypatch.setattr(robustness, "conditions", lambda **_: wider)
+    second = measure()
+    now = {path.name: path.stat().st_mtime_ns for path in parts.iterdir()}
+    assert now.keys() - kept.keys() == {"corruption-bright-3.npy"}
+    assert {name for name in kept if now[name] != kept[name]} == {"corruption-noise-5.npy"}
+    same = [one[one["condition"].isin(["clean", "hair"])].reset_index(drop=True) for one in (first, second)]
+    pd.testing.assert_frame_equal(*same)
+
+
+def test_answers_that_nothing_is_noted_of_are_measured_again(measure, tmp_path):
+    table = measure()
+    (tmp_path / "out" / "measurement.json").unlink()
+    clean = tmp_path / "out" / "parts" / f"{CLEAN.name}.npy"
+    np.save(clean, np.roll(np.load(clean), 1, axis=1))
+    pd.testing.assert_frame_equal(measure(), table)
+
+
+def test_histology_alone_has_rows_of_its_own(measure, tiny):
+    metadata = read_dataset(tiny.data)
+    test = (Split.of(metadata, seed=5).of_images(metadata["image_id"]) == "test").to_numpy()
+    confirmed = metadata.assign(dx_type="follow_up")
+    confirmed.loc[np.flatnonzero(test)[:6], "dx_type"] = "histo"
+    found = measure(metadata=confirmed).set_index(["pictures", "metric"])
+    assert set(found.loc[("histology", "accuracy"), "n"]) == {6}
+    assert set(found.loc[("all", "accuracy"), "n"]) == {int(test.sum())}
+    none = measure(metadata=metadata.assign(dx_type="follow_up")).set_index(["pictures", "metric"])
+    assert set(none.loc[("histology", "accuracy"), "n"]) == {0}
+    assert none.loc["histology", ["value", "low", "high"]].isna().all(axis=None)
 
 
 def test_what_decides_the_answers_belongs_to_the_claim_of_a_folder(measure, tiny, tmp_path):
@@ -114,7 +164,7 @@ def test_every_corruption_is_measured_at_five_severities_with_and_without_its_re
     found = conditions(masks=True)
     assert len(set(found)) == len(found)
     poor = [one for one in found if one.kind == "corruption"]
-    assert sum(not one.remedy for one in poor) == 50
+    assert sum(not one.remedy for one in poor) == 55
     assert sum(bool(one.remedy) for one in poor) == 20
     assert sum(one.kind == "shortcut" for one in found) == 3
     hidden = [one.condition for one in conditions(masks=False) if one.kind == "shortcut"]
@@ -165,7 +215,7 @@ while not measuring.asked_to_stop(folder):
     monkeypatch.setattr(measuring, "_start", start)
     wanted = {"name": "x", "data_dir": tmp_path, "lesions": 10, "folder": tmp_path, "report": both_follow}
     with ThreadPoolExecutor(2) as pool:
-        apps = [pool.submit(measuring.measure_apart, "bundled:x", **wanted) for _ in range(2)]
+        apps = [pool.submit(measuring.measure_apart, ROBUSTNESS, "bundled:x", **wanted) for _ in range(2)]
         ends = [app.exception() for app in apps]
     # One cancels; the other cancels too, or is told that it was stopped.
     assert any(isinstance(end, Cancelled) for end in ends)
@@ -187,7 +237,7 @@ def test_who_cancels_while_the_model_loads_ends_only_that(tmp_path, monkeypatch)
     monkeypatch.setattr(measuring, "_start", start)
     with pytest.raises(Cancelled):
         measuring.measure_apart(
-            "bundled:x", name="x", data_dir=tmp_path, lesions=10, folder=tmp_path, report=cancel
+            ROBUSTNESS, "bundled:x", name="x", data_dir=tmp_path, lesions=10, folder=tmp_path, report=cancel
         )
     assert started[0].returncode is not None
     assert not (tmp_path / "stop").exists()
@@ -201,27 +251,27 @@ def test_a_page_measures_in_a_process_that_can_be_cancelled_and_gone_on_with(tin
         if unit == "%" and not note.startswith("As it is ·"):
             raise Cancelled
 
-    folder = measuring.folder_of(tmp_path / "runs", "a/b", 10)
+    folder = measuring.folder_of(tmp_path / "runs", ROBUSTNESS, "a/b", 10)
     wanted = {"name": "Tiny", "data_dir": tiny.data, "lesions": 10, "folder": folder}
     with pytest.raises(Cancelled):
-        measuring.measure_apart(tiny.reference, **wanted, report=report)
+        measuring.measure_apart(ROBUSTNESS, tiny.reference, **wanted, report=report)
     assert not measuring.is_measuring(folder)
     assert {unit for unit, _ in told} == {"s", "%"}
-    assert measuring.is_begun(folder)
+    assert measuring.is_begun(ROBUSTNESS, folder)
     first = {path.name: path.stat().st_mtime_ns for path in (folder / "parts").iterdir()}
-    table = read_robustness([measuring.measure_apart(tiny.reference, **wanted, report=silent)])
+    table = read_robustness([measuring.measure_apart(ROBUSTNESS, tiny.reference, **wanted, report=silent)])
     assert set(table["model"]) == {"Tiny"}
     assert set(table["kind"]) == {"clean", "corruption", "shortcut"}
     assert all((folder / "parts" / name).stat().st_mtime_ns == when for name, when in first.items())
     monkeypatch.setattr("core.runs.control.settings", lambda: replace(settings(), allow_training=False))
     with pytest.raises(RunError, match="switched off"):
-        measuring.measure_apart(tiny.reference, **wanted, report=silent)
+        measuring.measure_apart(ROBUSTNESS, tiny.reference, **wanted, report=silent)
 
 
 def test_what_ends_the_process_is_told_in_its_own_words(tmp_path):
     wanted = {"name": "x", "data_dir": tmp_path, "lesions": 10, "folder": tmp_path / "runs" / "x"}
     with pytest.raises(RunError, match="nothing-of-the-kind"):
-        measuring.measure_apart("bundled:nothing-of-the-kind", **wanted, report=silent)
+        measuring.measure_apart(ROBUSTNESS, "bundled:nothing-of-the-kind", **wanted, report=silent)
 
 
 def test_a_page_follows_the_process_that_measures_already(tmp_path):
@@ -235,7 +285,7 @@ def test_a_page_follows_the_process_that_measures_already(tmp_path):
         lock.release()
 
     wanted = {"name": "x", "data_dir": tmp_path, "lesions": 10, "folder": tmp_path, "report": report}
-    assert measuring.measure_apart("bundled:x", **wanted) == tmp_path / "robustness.csv"
+    assert measuring.measure_apart(ROBUSTNESS, "bundled:x", **wanted) == tmp_path / "robustness.csv"
     assert told == [(25.0, "%", "Hair, severity 1 · 5 of 20 pictures")]
 
 

@@ -13,12 +13,12 @@ from core.evaluate.ensemble import average
 from core.evaluate.gathering import evaluation_folders, told_apart, weights_folder
 from core.evaluate.lineup import MOST, LineUp, Measured, line_up
 from core.evaluate.metrics import METRICS, Metric, at_threshold, melanoma_sensitivity
-from core.evaluate.operating import DEFAULT_POINT, RULES, Wish, choose_threshold, parse_wish
+from core.evaluate.operating import DEFAULT_POINT, RULES, Rule, Wish, choose_threshold, parse_wish
 from core.evaluate.subgroups import histology_only
 from core.labels import NEVUS_INDEX
 from core.predict.calibration import OperatingPoint
 from core.settings import settings
-from core.words import Reader
+from core.words import NBSP, Reader
 from pages.ui import cache, notices, theme
 from pages.ui.points import POINT
 
@@ -42,7 +42,8 @@ class Compared:
         key: names the line-up in caches.
         wish: the operating point asked for. points: what it is for each model, None where it has none.
         lacking: why a model has no operating point, by its name.
-        reader: who reads. came_with: the model that the address came with, by its name.
+        reader: who reads. histology: whether only pictures that histology confirmed count.
+        came_with: the model that the address came with, by its name.
     """
 
     lineup: LineUp
@@ -51,6 +52,7 @@ class Compared:
     points: tuple[OperatingPoint | None, ...]
     lacking: Mapping[str, str]
     reader: Reader
+    histology: bool = False
     came_with: str | None = None
     names: tuple[str, ...] = field(init=False)
 
@@ -158,7 +160,7 @@ def choose(evaluations: list[Evaluation], reader: Reader) -> Compared | None:
         st.info("None of these pictures was confirmed by histology.", icon=":material/filter_alt_off:")
         return None
     points, lacking = _points(lineup, wish)
-    return Compared(lineup, f"{key}|{histology}", wish, points, lacking, reader, came_with)
+    return Compared(lineup, f"{key}|{histology}", wish, points, lacking, reader, histology, came_with)
 
 
 def _pick(evaluations: list[Evaluation]) -> tuple[list[str], str | None]:
@@ -222,7 +224,7 @@ def _say_what_is_compared(lineup: LineUp, came_with: str | None) -> None:
         f"{lineup.n_images:,} pictures of {lineup.n_lesions:,} lesions that "
         f"{'all of these models' if len(lineup.names) > 1 else 'this model'} answered, {first.split} part "
         "of split "
-        f"{first.split_hash[:8]}. Intervals are 95{chr(160)}%, from 2,000 resamples of lesions, not of "
+        f"{first.split_hash[:8]}. Intervals are 95{NBSP}%, from 2,000 resamples of lesions, not of "
         "pictures."
     )
     more = ", ".join(f"{name} {count:,}" for name, count in lineup.left_out.items())
@@ -250,9 +252,9 @@ def _ask_point() -> Wish:
     if st.session_state.get(_RULE) not in RULES:
         st.session_state[_RULE] = asked.rule
     rule = RULES[st.session_state[_RULE]]
-    value = st.session_state.get(_VALUE)
-    if value is None or not rule.low <= value <= rule.high:
-        st.session_state[_VALUE] = asked.value if asked.rule == rule.name else rule.default
+    value, scale = st.session_state.get(_VALUE), _scale(rule)
+    if value is None or not scale * rule.low <= value <= scale * rule.high:
+        st.session_state[_VALUE] = scale * (asked.value if asked.rule == rule.name else rule.default)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.selectbox(
             "Operating point by",
@@ -266,21 +268,31 @@ def _ask_point() -> Wish:
         )
         st.slider(
             rule.about,
-            rule.low,
-            rule.high,
-            step=rule.step,
-            format="percent" if rule.high <= 1 else "%d",
+            scale * rule.low,
+            scale * rule.high,
+            step=scale * rule.step,
+            format=f"%d{NBSP}%%" if rule.is_share else "%d",
             key=_VALUE,
             on_change=_change_value,
         )
-    return Wish(rule.name, st.session_state[_VALUE])
+    return _wished()
+
+
+def _scale(rule: Rule) -> float:
+    """Return how many of the slider's units are one of the rule's: it shows shares as percentages."""
+    return 100.0 if rule.is_share else 1.0
+
+
+def _wished() -> Wish:
+    rule = RULES[st.session_state[_RULE]]
+    return Wish(rule.name, round(st.session_state[_VALUE] / _scale(rule), 4))
 
 
 def _change_rule() -> None:
     rule = RULES[st.session_state[_RULE]]
-    st.session_state[_VALUE] = rule.default
+    st.session_state[_VALUE] = _scale(rule) * rule.default
     _change_value()
 
 
 def _change_value() -> None:
-    st.query_params[POINT] = str(Wish(st.session_state[_RULE], st.session_state[_VALUE]))
+    st.query_params[POINT] = str(_wished())

@@ -8,14 +8,9 @@ from typing import Final
 import pandas as pd
 import streamlit as st
 
-from core.errors import EvaluationError
-from core.evaluate.gathering import robustness_files
-from core.evaluate.robustness import read_robustness
 from core.labels import CODES
-from core.settings import settings
 from core.spreadsheet import to_csv
-from pages.ui import notices
-from pages.ui.compare import categories, facts, figures, maps, pair, point, table
+from pages.ui.compare import categories, facts, figures, maps, pair, point, robust, table
 from pages.ui.compare.compared import Compared
 
 _GATHERED: Final = "compare_gathered"
@@ -65,7 +60,7 @@ def gather(compared: Compared) -> bytes:
         "operating_point": point.as_table(compared),
         "answers": _answers(compared),
         "published": table.published_table(),
-        "poor_pictures": _robustness(compared),
+        "poor_pictures": _poor_pictures(compared),
         "map_quality": maps.as_table(compared),
     }
     content = io.BytesIO()
@@ -97,10 +92,6 @@ def _answers(compared: Compared) -> pd.DataFrame:
     return pd.concat([lineup.facts, pd.DataFrame(columns)], axis=1)
 
 
-def _robustness(compared: Compared) -> pd.DataFrame:
-    try:
-        rows = read_robustness(robustness_files(settings().runs_dir))
-    except EvaluationError as problem:
-        notices.refuse(problem)
-        return pd.DataFrame()
-    return rows[rows["model"].isin(compared.names)]
+def _poor_pictures(compared: Compared) -> pd.DataFrame | None:
+    rows = robust.measured(compared)
+    return None if rows is None else robust.as_table(compared, rows)

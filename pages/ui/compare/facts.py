@@ -9,7 +9,7 @@ from core.evaluate.gathering import weights_folder
 from core.evaluate.metrics import METRICS
 from core.evaluate.sheet import facts_sheet
 from pages.ui import cache, notices
-from pages.ui.compare.compared import Compared
+from pages.ui.compare.compared import AT_POINT, Compared
 
 _MS: Final = "compare_ms"
 
@@ -55,10 +55,18 @@ def sheet_of(compared: Compared, place: int) -> str:
     evaluation = compared.lineup.evaluations[place]
     measured = {
         metric: found.interval
-        for metric in METRICS
+        for metric in (*METRICS, *AT_POINT)
         if (found := compared.measured(place, metric)) is not None
     }
-    return facts_sheet(evaluation, measured, ms=st.session_state.get(_MS, {}).get(evaluation.checkpoint))
+    lineup = compared.lineup
+    return facts_sheet(
+        evaluation,
+        measured,
+        on=f"{lineup.n_images:,} pictures of {lineup.n_lesions:,} lesions"
+        + " that histology confirmed" * compared.histology,
+        point=compared.wish.words,
+        ms=st.session_state.get(_MS, {}).get(evaluation.checkpoint),
+    )
 
 
 def _time(folder: str, reference: str) -> None:

@@ -4,6 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from core.evaluate.metrics import Metric
+from core.evaluate.sheet import metric_title
 from core.evaluate.subgroups import (
     FAILURES,
     SMALL,
@@ -34,7 +35,7 @@ def draw(compared: Compared) -> None:
     with st.container(horizontal=True):
         facet = facets[st.selectbox("Groups", list(facets), key="facet", bind="query-params", width=300)]
         name = st.selectbox(
-            "Number", _METRICS, format_func=table.title, key="group_metric", bind="query-params", width=300
+            "Number", _METRICS, format_func=metric_title, key="group_metric", bind="query-params", width=300
         )
     metrics = {
         place: metric
@@ -82,7 +83,7 @@ def _draw_groups(compared: Compared, groups: list[Group], name: str) -> None:
     figures.draw(
         figures.whiskers(rows),
         key="compare_groups",
-        alt=f"{table.title(name)} by group with 95 % intervals; the table below has the same numbers",
+        alt=f"{metric_title(name)} by group with 95 % intervals; the table below has the same numbers",
         file_name=f"groups_{name}",
     )
     st.caption(
@@ -96,7 +97,7 @@ def _draw_groups(compared: Compared, groups: list[Group], name: str) -> None:
         {
             "model": compared.names[one.model],
             "group": one.name,
-            table.title(name): one.interval.value,
+            metric_title(name): one.interval.value,
             f"95{NBSP}%": table.ends(one.interval),
             "pictures": one.interval.n,
             "lesions": one.interval.n_lesions,
@@ -108,12 +109,12 @@ def _draw_groups(compared: Compared, groups: list[Group], name: str) -> None:
         st.dataframe(
             shown,
             column_config={
-                table.title(name): st.column_config.NumberColumn(format="%.3f"),
+                metric_title(name): st.column_config.NumberColumn(format="%.3f"),
                 "p against the rest, corrected": st.column_config.NumberColumn(format="%.3g"),
             },
             hide_index=True,
             placeholder=NOT_AVAILABLE,
-            alt=f"{table.title(name)} of each model in each group, with n",
+            alt=f"{metric_title(name)} of each model in each group, with n",
         )
         offer_csv(shown, "These groups as CSV", name="groups", key="compare_groups_csv")
 
@@ -127,7 +128,7 @@ def _draw_gaps(compared: Compared, gaps: list[Gap], name: str) -> None:
         real = one.low * one.high > 0
         sure = f"(95 %: {low:.3f} to {high:.3f})" if real else "(which may be luck alone)"
         st.markdown(
-            f"**{notices.plain(compared.names[one.model])}**: {abs(one.value):.3f} in {table.title(name)} "
+            f"**{notices.plain(compared.names[one.model])}**: {abs(one.value):.3f} in {metric_title(name)} "
             f"between {notices.plain(one.best)} and {notices.plain(one.worst)} {sure}."
         )
 

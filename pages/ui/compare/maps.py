@@ -1,9 +1,6 @@
 """Map quality: does the evidence lie on the lesion, and does it matter, over many test pictures?"""
 
 import math
-import re
-import shlex
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -11,17 +8,16 @@ import pandas as pd
 import streamlit as st
 
 from core.errors import EvaluationError
-from core.evaluate.artifact import Evaluation
-from core.evaluate.gathering import map_quality_files, weights_folder
+from core.evaluate.gathering import map_quality_files
 from core.evaluate.intervals import Interval
 from core.evaluate.map_quality import COMPARISONS, FEWEST_LESIONS, FLAT, GROUPS, Comparison, read_map_quality
+from core.evaluate.sheet import interval_words
 from core.settings import settings
 from pages.ui import notices, theme
-from pages.ui.compare import figures
+from pages.ui.compare import figures, measuring
 from pages.ui.compare.compared import Compared
 from pages.ui.compare.downloads import offer_csv
 
-_ODD: Final = re.compile(r"[^\w.-]+")
 _OF: Final = {"all": "all pictures", "right": "right answers", "wrong": "wrong answers"}
 
 
@@ -30,12 +26,19 @@ def draw(compared: Compared) -> None:
     mine = as_table(compared)
     if mine is None:
         return
-    lacking = [one for one in compared.lineup.evaluations if one.name not in set(mine["model"])]
-    if lacking:
-        _say_how(lacking)
+    without = [name for name in compared.names if name not in set(mine["model"])]
+    if without:
+        st.caption(f"Not measured: {notices.plain(', '.join(without))}.")
     if mine.empty:
         st.info("The maps of none of these models were measured.", icon=":material/blur_off:")
+        measuring.draw(measuring.MAPS, compared.lineup.evaluations, without)
         return
+    if compared.histology:
+        st.info(
+            "The switch for histology does not reach this view: maps were measured over all pictures of the "
+            "sample together.",
+            icon=":material/filter_alt_off:",
+        )
     group = st.segmented_control(
         "Maps of", GROUPS, default=GROUPS[0], required=True, format_func=lambda name: _OF[name],
         key="maps_of", bind="query-params",
@@ -48,9 +51,11 @@ def draw(compared: Compared) -> None:
         "so a blob in the middle, which knows nothing, is the mark to beat; at the edge, where it has next "
         "to nothing by design, a flat map is. Intervals are over lesions. A map that lies on the lesion "
         "shows where the network looked, not that it was right to. Each model's numbers are of its own "
-        "sample of test pictures, whatever is chosen above."
+        "sample of test pictures, whatever is chosen above." + _say_left_out(chosen)
     )
     offer_csv(mine, "All of it as CSV", name="map_quality", key="compare_maps_csv")
+    with st.expander("Measure a model", icon=":material/play_circle:", expanded=bool(without)):
+        measuring.draw(measuring.MAPS, compared.lineup.evaluations, without)
 
 
 def as_table(compared: Compared) -> pd.DataFrame | None:
@@ -63,20 +68,19 @@ def as_table(compared: Compared) -> pd.DataFrame | None:
     return rows[rows["model"].isin(compared.names)]
 
 
-def _say_how(lacking: Sequence[Evaluation]) -> None:
-    """Name the models whose maps were not measured, with the command for the first whose weights are here."""
-    st.caption(f"Not measured: {notices.plain(', '.join(one.name for one in lacking))}.")
-    able = next((one for one in lacking if weights_folder(one.checkpoint) is not None), None)
-    if able is None:
-        return
-    # The page finds what lies in a folder below the runs.
-    folder = settings().runs_dir / f"maps-{_ODD.sub('-', able.name)}"
-    words = ["python", "-m", "train", "maps", "--checkpoint", able.checkpoint, "--name", able.name]
-    st.code(
-        shlex.join([*words, "--data", str(settings().data_dir or "path/to/HAM10000"), "--out", str(folder)]),
-        language=None,
-        wrap_lines=True,
-    )
+def _say_left_out(rows: pd.DataFrame) -> str:
+    """Say why shares are of fewer pictures than the rest; "" where they are not."""
+    said = ""
+    for name, mine in rows.groupby("model", sort=False):
+        counts = mine.set_index("measure")["n"]
+        missing = int(counts["deletion"] - counts["inside"])
+        if missing:
+            maps, have = ("map", "has") if missing == 1 else ("maps", "have")
+            said += (
+                f" {missing} {maps} of {notices.plain(str(name))} {have} nothing that speaks for the answer, "
+                "so nothing of which a share could be taken: the first three measures are of fewer pictures."
+            )
+    return said
 
 
 def _draw(compared: Compared, rows: pd.DataFrame, one: Comparison) -> None:
@@ -115,22 +119,20 @@ def _say_gain(name: str, gain: Interval, against: str) -> str:
     """Say in words whether the maps are better than what knows nothing."""
     if gain.n == 0:
         return f"{notices.plain(name)}: not defined, no map has positive evidence."
-    return notices.plain(
-        f"{name}: {_verdict(gain)} a {against}, by {_signed(gain.value)} ({_signed(gain.low)} to "
-        f"{_signed(gain.high)}; n = {gain.n:,} pictures of {gain.n_lesions:,} lesions)."
-    )
+    counted = f"n = {gain.n:,} pictures of {gain.n_lesions:,} lesions"
+    return notices.plain(f"{name}: {_verdict(gain, against)}; {counted}.")
 
 
-def _verdict(gain: Interval) -> str:
+def _verdict(gain: Interval, against: str) -> str:
+    """Return "better than a flat map by 0.242 (0.224 to 0.258)": sizes where the side is sure, else signs."""
     if gain.n_lesions < FEWEST_LESIONS:
-        return "too few lesions to tell from"
+        return f"too few lesions to tell from a {against}"
     if gain.low > 0:
-        return "better than"
-    return "worse than" if gain.high < 0 else "not told apart from"
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.3f}".replace("-", "−") if math.isfinite(value) else "n/a"
+        return f"better than a {against} by {interval_words(gain)}"
+    if gain.high < 0:
+        turned = replace(gain, value=-gain.value, low=-gain.high, high=-gain.low)
+        return f"worse than a {against} by {interval_words(turned)}"
+    return f"not told apart from a {against}: {interval_words(gain)}, where above zero is better"
 
 
 def _interval(row: pd.Series) -> Interval:

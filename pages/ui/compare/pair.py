@@ -1,11 +1,14 @@
 """Two models against each other: is the difference real, and where do they disagree."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.evaluate.pairs import ALPHA, Difference, difference, mcnemar, one_a_lesion
-from core.words import NBSP
+from core.evaluate.pairs import ALPHA, Difference, difference, mcnemar, one_a_lesion, p_words
+from core.evaluate.sheet import metric_title
+from core.words import NBSP, NOT_AVAILABLE
 from pages.ui import notices
 from pages.ui.compare import pictures, table
 from pages.ui.compare.compared import Compared
@@ -18,8 +21,8 @@ def draw(compared: Compared) -> None:
         return
     first, second = pair
     name = st.selectbox(
-        "In which number", table.ALL_COLUMNS, format_func=table.title, key="pair_metric", bind="query-params",
-        width=300,
+        "In which number", table.ALL_COLUMNS, format_func=metric_title, key="pair_metric",
+        bind="query-params", width=300,
     )  # fmt: skip
     found = compare(compared, first, second, name)
     names = notices.plain(compared.names[first]), notices.plain(compared.names[second])
@@ -63,16 +66,16 @@ def say(compared: Compared, name: str, found: Difference, names: tuple[str, str]
         f"{abs(found.value):.3f} (A less B: {_signed(found.value)}, 95{NBSP}%: {_signed(found.low)} to "
         f"{_signed(found.high)})"
     )
+    p = p_words(found.p, lowest=found.lowest)
     where = f"on these {compared.lineup.n_lesions:,} lesions"
     if np.isnan(found.p):
-        return f"Too few lesions to say whether {names[0]} and {names[1]} differ in {table.title(name)}."
+        return f"Too few lesions to say whether {names[0]} and {names[1]} differ in {metric_title(name)}."
     if found.p >= ALPHA:
         return (
-            f"**No difference could be shown** in {table.title(name)} {where}: {size}, p = {found.p:.2g}. "
-            "That is no "
+            f"**No difference could be shown** in {metric_title(name)} {where}: {size}, p {p}. That is no "
             "proof that they are equal; the interval says how far apart they may be."
         )
-    return f"**{ahead} is better** in {table.title(name)} {where}, by {size}, p = {found.p:.2g}."
+    return f"**{ahead} is better** in {metric_title(name)} {where}, by {size}, p {p}."
 
 
 def _signed(value: float) -> str:
@@ -89,33 +92,52 @@ def differences(compared: Compared, first: int, second: int) -> list[dict[str, o
             continue
         rows.append(
             {
-                "metric": table.title(name),
+                "metric": metric_title(name),
                 "A": a.interval.value,
                 "B": b.interval.value,
                 "A less B": found.value,
                 "from": found.low,
                 "to": found.high,
                 "p": found.p,
+                "p in words": p_words(found.p, lowest=found.lowest),
             }
         )
     return rows
 
 
 def _draw_all(compared: Compared, first: int, second: int) -> None:
+    rows = differences(compared, first, second)
     st.dataframe(
-        pd.DataFrame(differences(compared, first, second)),
-        column_config={
-            key: st.column_config.NumberColumn(format="%.3f")
-            for key in ("A", "B", "A less B", "from", "to", "p")
-        },
+        pd.DataFrame(
+            {
+                "metric": row["metric"],
+                f"A less B (95{NBSP}%)": _with_ends(row),
+                "p": str(row["p in words"]).removeprefix("= "),
+                "A": row["A"],
+                "B": row["B"],
+            }
+            for row in rows
+        ),
+        column_config={key: st.column_config.NumberColumn(format="%.3f") for key in ("A", "B")},
         hide_index=True,
-        placeholder="n/a",
+        placeholder=NOT_AVAILABLE,
         alt="Each metric of both models, their paired difference with its 95 % interval, and p",
     )
     st.caption(
-        "p is of each row alone. Of twenty such rows one falls below 0.05 by luck: decide beforehand "
-        "which one counts."
+        "Each row asks how far apart the two are in that number: both are measured on the same resampled "
+        "lesions. Differences are taken before rounding, so the last digit may not be that of A less B. p is "
+        "the chance of a difference at least as large if there were none; ≤ says that not one of the "
+        "resamples reached zero, which so many cannot tell from still less. p is of each row alone: of "
+        "twenty such rows one falls below 0.05 by luck, so decide beforehand which one counts. "
+        + table.SCROLLS
     )
+
+
+def _with_ends(row: Mapping[str, object]) -> str:
+    value, low, high = (float(str(row[key])) for key in ("A less B", "from", "to"))
+    if np.isnan(low):
+        return NOT_AVAILABLE if np.isnan(value) else _signed(value)
+    return f"{_signed(value)} ({_signed(low)} to {_signed(high)})"
 
 
 def _draw_mcnemar(compared: Compared, first: int, second: int, names: tuple[str, str]) -> None:
@@ -127,10 +149,17 @@ def _draw_mcnemar(compared: Compared, first: int, second: int, names: tuple[str,
     st.markdown(
         f"On {int(stands.sum()):,} pictures, one a lesion: both right {found.both:,}, only {names[0]} right "
         f"**{found.only_a:,}**, only {names[1]} right **{found.only_b:,}**, both wrong {found.neither:,}. "
-        f"Exact p = {found.exact:.3g}, mid-p = {found.mid:.3g}: "
+        f"Exact p {p_words(found.exact)}, mid-p {p_words(found.mid)}: "
         + (
             "they are right on different shares of pictures."
             if found.mid < ALPHA
             else "no difference in how often they are right could be shown."
         )
+    )
+    st.caption(
+        "Another question than the table's. McNemar's test asks whether the two give the right answer (the "
+        "most probable of the seven) equally often: it takes one picture a lesion and counts where one of "
+        "them is right and the other wrong. What is common decides most of it, nevi here, while balanced "
+        "accuracy gives each diagnosis the same say. So one may show a difference and the other none, and "
+        "both be right. mid-p is the exact p made less cautious."
     )

@@ -84,12 +84,12 @@ def _row(compared: Compared, place: int, prevalence: float) -> dict[str, object]
     ppv, npv = predictive_values(sensitivity.value, specificity.value, prevalence)
     return row | {
         "threshold": point.threshold,
-        f"sensitivity (95{NBSP}%)": interval_words(sensitivity),
-        f"specificity (95{NBSP}%)": interval_words(specificity),
-        f"melanomas caught (95{NBSP}%)": interval_words(melanoma),
+        f"sensitivity at the threshold (95{NBSP}%)": interval_words(sensitivity),
+        f"specificity at the threshold (95{NBSP}%)": interval_words(specificity),
+        f"melanomas caught at the threshold (95{NBSP}%)": interval_words(melanoma),
         "PPV": 100 * ppv,
         "NPV": 100 * npv,
         "false alarms for one found": (1 - ppv) / ppv if ppv and np.isfinite(ppv) else None,
-        "on val: sensitivity": f"{point.sensitivity:.3f} of {point.n_malignant}",
-        "on val: specificity": f"{point.specificity:.3f} of {point.n_benign}",
+        "on validation: sensitivity": f"{point.sensitivity:.3f} of {point.n_malignant}",
+        "on validation: specificity": f"{point.specificity:.3f} of {point.n_benign}",
     }

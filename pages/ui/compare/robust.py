@@ -1,5 +1,6 @@
 """Poor pictures: each model under blur, noise, hair and bad light, with and without remedy; shortcuts."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -12,7 +13,16 @@ from core.errors import EvaluationError
 from core.evaluate.curves import Bin
 from core.evaluate.gathering import robustness_files
 from core.evaluate.intervals import Interval
-from core.evaluate.robustness import MEASURED, Condition, read_robustness, remedy_words
+from core.evaluate.robustness import (
+    ALL,
+    HISTOLOGY,
+    MEASURED,
+    Condition,
+    read_robustness,
+    remedy_words,
+)
+from core.evaluate.sheet import metric_title
+from core.evaluate.subgroups import SMALL
 from core.settings import settings
 from core.words import NBSP, NOT_AVAILABLE
 from pages.ui import cache, notices
@@ -20,24 +30,25 @@ from pages.ui.compare import figures, measuring, table
 from pages.ui.compare.compared import Compared
 from pages.ui.compare.downloads import offer_csv
 
+_ALONE: Final = " on histology alone"
 _STEP: Final = 0.05
 """How far lines stand apart, so that their intervals do not cover each other."""
 
 
 def draw(compared: Compared) -> None:
     """Draw a metric over severities, with and without its remedy, and what hidden parts do."""
-    try:
-        rows = read_robustness(robustness_files(settings().runs_dir))
-    except EvaluationError as problem:
-        notices.refuse(problem)
+    rows = measured(compared)
+    if rows is None:
         return
-    mine = rows[rows["model"].isin(compared.names)]
+    mine = as_table(compared, rows)
     without = [name for name in compared.names if name not in set(mine["model"])]
-    if without:
-        st.caption(f"Not measured: {notices.plain(', '.join(without))}.")
+    _say_without(rows, without)
     if mine.empty:
-        st.info("None of these models was measured on poor pictures yet.", icon=":material/blur_off:")
-        measuring.draw(compared.lineup.evaluations)
+        st.info(
+            f"None of these models was measured on poor pictures yet{_ALONE * compared.histology}.",
+            icon=":material/blur_off:",
+        )
+        measuring.draw(measuring.POOR, compared.lineup.evaluations, without)
         return
     with st.container(horizontal=True):
         condition = st.selectbox(
@@ -49,16 +60,64 @@ def draw(compared: Compared) -> None:
             width=240,
         )
         metric = st.selectbox(
-            "Number", MEASURED, format_func=table.title, key="poor_metric", bind="query-params", width=240
+            "Number", MEASURED, format_func=metric_title, key="poor_metric", bind="query-params", width=240
         )
     chosen = mine[mine["metric"] == metric]
+    _say_few(chosen, metric)
     _draw_severities(compared, chosen, condition, metric)
     _draw_example(condition)
     _draw_worst(chosen, metric)
     _draw_shortcuts(compared, chosen, metric)
     offer_csv(mine, "All of it as CSV", name="robustness", key="compare_robustness_csv")
     with st.expander("Measure a model", icon=":material/play_circle:", expanded=bool(without)):
-        measuring.draw(sorted(compared.lineup.evaluations, key=lambda one: one.name not in without))
+        measuring.draw(measuring.POOR, compared.lineup.evaluations, without)
+
+
+def measured(compared: Compared) -> pd.DataFrame | None:
+    """Return every row of these models; None, and the reason shown, where a file is bad."""
+    try:
+        rows = read_robustness(robustness_files(settings().runs_dir))
+    except EvaluationError as problem:
+        notices.refuse(problem)
+        return None
+    return rows[rows["model"].isin(compared.names)]
+
+
+def as_table(compared: Compared, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return those of the rows that are of the pictures that count: all, or histology alone."""
+    return rows[(rows["pictures"] == (HISTOLOGY if compared.histology else ALL)) & (rows["n"] > 0)]
+
+
+def _say_without(rows: pd.DataFrame, without: Sequence[str]) -> None:
+    """Name the models that have no rows to show, and why."""
+    other = set(rows["model"])
+    confirmed = set(rows.loc[rows["pictures"] == HISTOLOGY, "model"])
+    never = [name for name in without if name not in other]
+    if never:
+        st.caption(f"Not measured: {notices.plain(', '.join(never))}.")
+    for name in without:
+        if name in confirmed:
+            st.caption(f"Histology confirmed none of the pictures of {notices.plain(name)}.")
+        elif name in other:
+            st.caption(f"Not measured{_ALONE}: {notices.plain(name)}.")
+
+
+def _say_few(rows: pd.DataFrame, metric: str) -> None:
+    """Say which models were measured on too few lesions, and where the number is not defined."""
+    for name, mine in rows.groupby("model", sort=False):
+        lesions = int(mine["n_lesions"].max())
+        if mine["value"].isna().all():
+            st.info(
+                f"{notices.plain(str(name))} has no {metric_title(metric)} on its {int(mine['n'].max()):,} "
+                "pictures: one of the diagnoses that it needs is not among them.",
+                icon=":material/do_not_disturb_on:",
+            )
+        elif lesions < SMALL:
+            st.warning(
+                f"{notices.plain(str(name))} was measured on {lesions} lesions, fewer than {SMALL}: luck "
+                "decides here, and the intervals are themselves too narrow.",
+                icon=":material/warning:",
+            )
 
 
 def _draw_severities(compared: Compared, rows: pd.DataFrame, condition: str, metric: str) -> None:
@@ -76,24 +135,25 @@ def _draw_severities(compared: Compared, rows: pd.DataFrame, condition: str, met
         st.info(f"{corruption.title} was not measured.", icon=":material/blur_off:")
         return
     figures.draw(
-        figures.points(named, x="severity (0: as it is)", y=table.title(metric)),
+        figures.points(named, x="severity (0: as it is)", y=metric_title(metric)),
         key="compare_robust",
-        alt=f"{table.title(metric)} over severities of {corruption.title.lower()}; the CSV has the numbers",
+        alt=f"{metric_title(metric)} over severities of {corruption.title.lower()}; the CSV has the numbers",
         file_name=f"robust_{condition}_{metric}",
     )
     remedy = "It has no remedy here"
     if corruption.remedy:
         remedy = f"Its remedy: {remedy_words(corruption.remedy)}"
-    st.caption(
-        f"{corruption.about} {remedy}. {notices.plain(_say_counts(shown))} Whiskers are 95{NBSP}% intervals "
-        "over lesions. Histology alone is not looked at apart here."
-    )
+    counted = notices.plain(_say_counts(shown, compared.histology))
+    st.caption(f"{corruption.about} {remedy}. {counted} Whiskers are 95{NBSP}% intervals over lesions.")
 
 
-def _say_counts(rows: pd.DataFrame) -> str:
+def _say_counts(rows: pd.DataFrame, histology: bool = False) -> str:
     """Say on how many pictures the models were measured; where they differ, for each."""
+    confirmed = ", confirmed by histology" * histology
     counts = rows.groupby("model", sort=False)[["n", "n_lesions"]].max()
-    said = [f"n = {n:,} pictures of {lesions:,} test lesions" for n, lesions in counts.to_numpy(int)]
+    said = [
+        f"n = {n:,} pictures of {lesions:,} test lesions{confirmed}" for n, lesions in counts.to_numpy(int)
+    ]
     if len(set(said)) == 1:
         return f"{said[0]}."
     each = "; ".join(f"{name}: {words}" for name, words in zip(counts.index, said, strict=True))
@@ -132,7 +192,7 @@ def _draw_worst(rows: pd.DataFrame, metric: str) -> None:
         {
             "pictures": Condition(row["kind"], row["condition"], int(row["severity"]), row["remedy"]).words,
             "model": row["model"],
-            table.title(metric): row["value"],
+            metric_title(metric): row["value"],
             f"95{NBSP}%": table.ends(_interval(row)),
             "n": int(row["n"]),
         }
@@ -141,10 +201,10 @@ def _draw_worst(rows: pd.DataFrame, metric: str) -> None:
     with st.expander(f"{table.heading(metric)} at the highest severity", icon=":material/table_rows:"):
         st.dataframe(
             said,
-            column_config={table.title(metric): st.column_config.NumberColumn(format="%.3f")},
+            column_config={metric_title(metric): st.column_config.NumberColumn(format="%.3f")},
             hide_index=True,
             placeholder=NOT_AVAILABLE,
-            alt=f"{table.title(metric)} on clean pictures and at severity 5 of each way to be poor",
+            alt=f"{metric_title(metric)} on clean pictures and at severity 5 of each way to be poor",
         )
 
 
@@ -172,7 +232,7 @@ def _draw_shortcuts(compared: Compared, rows: pd.DataFrame, metric: str) -> None
     figures.draw(
         figures.whiskers(lines),
         key="compare_shortcuts",
-        alt=f"{table.title(metric)} with the lesion, the background, or all but the border hidden",
+        alt=f"{metric_title(metric)} with the lesion, the background, or all but the border hidden",
         file_name=f"shortcuts_{metric}",
     )
     st.caption(

@@ -9,10 +9,10 @@ import streamlit as st
 from core.evaluate.gathering import weights_folder
 from core.evaluate.intervals import Interval
 from core.evaluate.lineup import MOST
-from core.evaluate.metrics import METRICS
+from core.evaluate.metrics import DECISIONS, METRICS, OPERATING_POINT, Metric
 from core.evaluate.pairs import ranks
 from core.evaluate.published import published
-from core.evaluate.sheet import interval_words
+from core.evaluate.sheet import interval_words, metric_title
 from core.words import NBSP, NOT_AVAILABLE
 from pages.ui import notices
 from pages.ui.compare import figures
@@ -22,25 +22,20 @@ from pages.ui.compare.downloads import offer_csv
 DEFAULT_COLUMNS: Final = (
     "balanced_accuracy", "macro_auc", "macro_f1", "melanoma_sensitivity", "specificity", "ece", "brier",
 )  # fmt: skip
+_AT_POINT_ABOUT: Final = {
+    "sensitivity": "Share of malignant pictures that are caught.",
+    "specificity": "Share of benign pictures that are left alone.",
+    "melanoma_sensitivity": "Share of melanomas that are caught, by whatever malignant diagnosis.",
+}
 PERCENT: Final = st.column_config.NumberColumn(format=f"%.1f{NBSP}%%")
 """How a table says a percentage: as a number, so that it sorts as one."""
+SCROLLS: Final = "The table scrolls sideways where the screen is narrow."
 ALL_COLUMNS: Final = (*METRICS, *AT_POINT)
-
-
-def title(name: str) -> str:
-    """Return a metric's name as people read it."""
-    known = {
-        "ece": "calibration error",
-        "macro_auc": "macro AUC",
-        "macro_f1": "macro F1",
-        "brier": "Brier score",
-    }
-    return known.get(name, name.replace("_auc", " AUC").replace("_", " "))
 
 
 def heading(name: str) -> str:
     """Return a metric's name as a sentence begins with it."""
-    words = title(name)
+    words = metric_title(name)
     return words[:1].upper() + words[1:]
 
 
@@ -56,7 +51,7 @@ def draw(compared: Compared) -> None:
         "Columns",
         ALL_COLUMNS,
         default=list(DEFAULT_COLUMNS),
-        format_func=title,
+        format_func=metric_title,
         key="columns",
         bind="query-params",
     )
@@ -64,12 +59,14 @@ def draw(compared: Compared) -> None:
     st.dataframe(
         table.assign(model=[compared.label(place) for place in range(len(table))]),
         column_config={
-            str(name): st.column_config.NumberColumn(format="%.3f") for name in table if _is_value(name)
+            metric_title(name): st.column_config.NumberColumn(format="%.3f", help=_about(name))
+            for name in columns
         },
         placeholder=NOT_AVAILABLE,
         hide_index=True,
         alt="All models with the chosen metrics, their intervals, size and training; the CSV has the same",
     )
+    st.caption(SCROLLS)
     for reason in compared.lacking.values():
         st.caption(notices.plain(reason))
     offer_csv(table, "This table as CSV", name="comparison", key="compare_table_csv")
@@ -77,8 +74,11 @@ def draw(compared: Compared) -> None:
     _draw_published()
 
 
-def _is_value(column: object) -> bool:
-    return column in {title(name) for name in ALL_COLUMNS}
+def _about(name: str) -> str:
+    """Return what a column says, for who points at its heading."""
+    if name in METRICS:
+        return METRICS[name].about + _say_rule(METRICS[name])
+    return _AT_POINT_ABOUT[name] + f" Decided by: {DECISIONS[OPERATING_POINT]}."
 
 
 def as_table(compared: Compared, columns: list[str]) -> pd.DataFrame:
@@ -88,10 +88,10 @@ def as_table(compared: Compared, columns: list[str]) -> pd.DataFrame:
         row: dict[str, object] = {"model": compared.names[place]}
         for name in columns:
             found = compared.measured(place, name)
-            row[title(name)] = (
+            row[metric_title(name)] = (
                 None if found is None or np.isnan(found.interval.value) else found.interval.value
             )
-            row[f"{title(name)}, 95{NBSP}%"] = None if found is None else ends(found.interval)
+            row[f"{metric_title(name)}, 95{NBSP}%"] = None if found is None else ends(found.interval)
         row |= _facts(compared, place)
         rows.append(row)
     return pd.DataFrame(rows)
@@ -121,13 +121,13 @@ def _number(value: object) -> float | None:
 
 def _draw_ranks(compared: Compared) -> None:
     name = st.selectbox(
-        "Rank by", ALL_COLUMNS, format_func=title, key="rank_by", bind="query-params", width=300
+        "Rank by", ALL_COLUMNS, format_func=metric_title, key="rank_by", bind="query-params", width=300
     )
     found = [compared.measured(place, name) for place in range(len(compared.names))]
     known = [place for place, one in enumerate(found) if one is not None and np.isfinite(one.interval.value)]
     if not known:
         st.info(
-            f"No model here has a {title(name)}: it is not defined on these pictures, or needs an "
+            f"No model here has a {metric_title(name)}: it is not defined on these pictures, or needs an "
             "operating point.",
             icon=":material/do_not_disturb_on:",
         )
@@ -147,16 +147,20 @@ def _draw_ranks(compared: Compared) -> None:
     figures.draw(
         figures.whiskers(rows, line=compared.nevus_line(name), line_words="always nevus"),
         key="compare_ranks",
-        alt=f"{title(name)} with 95 % intervals, best first: "
+        alt=f"{metric_title(name)} with 95 % intervals, best first: "
         + "; ".join(f"{row.name} {interval_words(row.interval)}" for row in rows),
         file_name=f"ranks_{name}",
     )
     better = "Higher is better." if metric.higher_is_better else "Lower is better."
     st.caption(
-        f"{metric.about} {better} A rank is one more than the number of models that are really better "
-        "(paired differences over lesions, 5 %, Holm's correction): models that cannot be told apart "
-        "share it."
+        f"{metric.about}{_say_rule(metric)} {better} A rank is one more than the number of models that are "
+        f"really better (paired differences over lesions, 5{NBSP}%, Holm's correction): models that cannot "
+        "be told apart share it."
     )
+
+
+def _say_rule(metric: Metric) -> str:
+    return f" Decided by: {DECISIONS[metric.decided_by]}." if metric.decided_by else ""
 
 
 def _draw_ensemble(compared: Compared) -> None:
@@ -182,20 +186,19 @@ def _add_ensemble(name: str, members: tuple[str, ...], picked: tuple[str, ...]) 
 def _draw_published() -> None:
     st.header("Published elsewhere, not measured here", anchor=False)
     st.caption("These stand beside ours for orientation. Each says why it may not be comparable.")
-    st.dataframe(
-        published_table(),
-        column_config={title(name): st.column_config.NumberColumn(format="%.3f") for name in METRICS},
-        placeholder=NOT_AVAILABLE,
-        hide_index=True,
-        alt="Published results with their data, source and the reason they may not be comparable",
-    )
+    for one in published():
+        numbers = ", ".join(f"{metric_title(name)} **{value:.3f}**" for name, value in one.numbers.items())
+        st.markdown(
+            f"- **{notices.plain(one.system)}**: {numbers} on {notices.plain(one.data)}.  \n"
+            f"  May not compare: {notices.plain(one.why)}  \n  Source: {notices.plain(one.source)}."
+        )
 
 
 def published_table() -> pd.DataFrame:
     """Return what others published, one row a system."""
     return pd.DataFrame(
         {"system": one.system, "tested on": one.data}
-        | {title(name): value for name, value in one.numbers.items()}
+        | {metric_title(name): value for name, value in one.numbers.items()}
         | {"why it may not compare": one.why, "source": one.source}
         for one in published()
     )

@@ -399,7 +399,8 @@ def matrix(
             {"value": value, "name": head, "warns": False}
             for value, head in zip(columns, heads or columns.values(), strict=True)
         ],
-        "columnRem": 3.5 if heads else 6,
+        # Seven counts below a thousand fit beside each other on a phone.
+        "columnRem": (2 if counts.max(initial=0) < 1000 else 3) if heads else 6,
         "rows": drawn,
         "label": label,
         "scale": {

@@ -228,7 +228,7 @@ function cross(root, data, pick) {
   const keep = keeper(root)
   const frame = keep("frame", () => make("div", "cross"))
   const table = make("table")
-  table.style.minWidth = `${8 + (data.columnRem ?? 4.6) * data.columns.length}rem`
+  table.style.minWidth = `${6.4 + (data.columnRem ?? 4.6) * data.columns.length}rem`
   const caption = make("caption", "unseen", data.label)
   const head = make("tr")
   head.append(make("td"))

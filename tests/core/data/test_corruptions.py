@@ -33,7 +33,8 @@ def test_the_same_seed_gives_the_same_picture_and_leaves_the_first_alone(name):
 @pytest.mark.parametrize(
     ("name", "measured", "sign"),
     [("blur", "sharpness", -1), ("motion", "sharpness", -1), ("dark", "brightness", -1),
-     ("contrast", "contrast", -1), ("hair", "hair", 1)],
+     ("bright", "brightness", 1), ("bright", "overexposed", 1), ("contrast", "contrast", -1),
+     ("hair", "hair", 1)],
 )  # fmt: skip
 def test_what_a_corruption_says_can_be_measured(name, measured, sign):
     poor = CORRUPTIONS[name](PICTURE, 5, seed=1)

@@ -7,7 +7,7 @@ from scipy.stats import binomtest
 
 from core.evaluate.lineup import line_up
 from core.evaluate.metrics import METRICS
-from core.evaluate.pairs import difference, holm, mcnemar, one_a_lesion, ranks
+from core.evaluate.pairs import difference, holm, mcnemar, one_a_lesion, p_words, ranks
 from tests.core.evaluate.making import make_evaluation
 
 
@@ -45,6 +45,19 @@ def test_a_difference_is_paired():
     found = difference(0.72, 0.70, swing + 0.02, swing)
     assert (found.low, found.high) == pytest.approx((0.02, 0.02))
     assert found.p == pytest.approx(2 / 2001)
+
+
+def test_a_p_that_no_resample_reached_is_a_bound_and_small_ones_are_no_long_numbers():
+    swing = np.random.default_rng(0).normal(size=2000)
+    sure = difference(0.72, 0.70, swing + 0.02, swing)
+    assert p_words(sure.p, lowest=sure.lowest) == "≤ 0.001"
+    some = difference(0.5, 0.4, np.r_[np.full(1990, 0.1), np.full(10, -0.1)], np.zeros(2000))
+    assert some.p == pytest.approx(22 / 2001)
+    assert p_words(some.p, lowest=some.lowest) == "= 0.011"
+    few = difference(0.72, 0.70, np.full(9, 0.02), np.zeros(9))
+    assert p_words(few.p, lowest=few.lowest) == "≤ 0.200"
+    told = [p_words(p) for p in (6.9e-06, 0.0421, 0.674, 1.0, float("nan"))]
+    assert told == ["< 0.001", "= 0.042", "= 0.67", "= 1.00", "n/a"]
 
 
 def test_a_model_compared_with_itself_does_not_differ():

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from core.data.corruptions import CORRUPTIONS
 from core.errors import EvaluationError
 from core.evaluate.artifact import probabilities_of, truth_of
 from core.evaluate.gathering import robustness_files
@@ -15,6 +16,7 @@ from core.evaluate.robustness import (
     COLUMNS,
     MEASURED,
     Condition,
+    not_measured,
     read_robustness,
     rows_of,
     sample_lesions,
@@ -30,27 +32,46 @@ def test_a_conditions_rows_hold_each_metric_with_its_interval():
         condition,
         evaluation.truth,
         evaluation.probabilities,
-        evaluation.table["lesion_id"],
+        evaluation.table,
         resamples=50,
     )
     assert tuple(rows.columns) == COLUMNS
     assert set(rows["metric"]) == set(MEASURED)
-    for _, row in rows.iterrows():
+    everything = rows[rows["pictures"] == "all"]
+    assert len(everything) == len(MEASURED)
+    for _, row in everything.iterrows():
         assert row["value"] == METRICS[row["metric"]](evaluation.truth, evaluation.probabilities)
         assert row["low"] <= row["value"] <= row["high"]
         assert (row["n"], row["n_lesions"], row["remedy"]) == (140, 70, "hair_removal")
+    confirmed = (evaluation.table["dx_type"] == "histo").to_numpy()
+    for _, row in rows[rows["pictures"] == "histology"].iterrows():
+        expected = METRICS[row["metric"]](evaluation.truth[confirmed], evaluation.probabilities[confirmed])
+        assert row["value"] == pytest.approx(expected, nan_ok=True)
+        assert row["n"] == confirmed.sum() < 140
+
+
+def test_what_an_older_table_lacks_is_told(tmp_path):
+    table = make_table()
+    rows = rows_of("old", CLEAN, truth_of(table), probabilities_of(table), table, resamples=5)
+    rows[rows["pictures"] == "all"].drop(columns="pictures").to_csv(tmp_path / "old.csv", index=False)
+    found = read_robustness([tmp_path / "old.csv"])
+    assert set(found["pictures"]) == {"all"}
+    assert not_measured(found) == [*(one.title for one in CORRUPTIONS.values()), "histology alone"]
+    answers = truth_of(table), probabilities_of(table), table
+    whole = [rows_of("new", Condition("corruption", name, 1), *answers, resamples=5) for name in CORRUPTIONS]
+    assert not_measured(pd.concat(whole)) == []
 
 
 def test_of_a_model_that_was_measured_twice_the_newer_measurement_counts(tmp_path):
     for when, (name, n) in enumerate({"z": 140, "a": 40}.items()):
         table = make_table(n)
-        answers = truth_of(table), probabilities_of(table), table["lesion_id"]
+        answers = truth_of(table), probabilities_of(table), table
         (tmp_path / name).mkdir()
         file = tmp_path / name / "robustness.csv"
         rows_of("run #2", CLEAN, *answers, resamples=5).to_csv(file, index=False)
         os.utime(file, (1000 + when, 1000 + when))
     found = read_robustness(robustness_files(tmp_path))
-    assert set(found[found["model"] == "run #2"]["n"]) == {40}
+    assert set(found[found["model"] == "run #2"]["n"].head(4)) == {40}
 
 
 def test_a_condition_is_told_in_words():
@@ -62,9 +83,7 @@ def test_a_condition_is_told_in_words():
 
 def test_what_is_written_is_read_again(tmp_path):
     evaluation = make_evaluation()
-    rows = rows_of(
-        "m", CLEAN, evaluation.truth, evaluation.probabilities, evaluation.table["lesion_id"], resamples=5
-    )
+    rows = rows_of("m", CLEAN, evaluation.truth, evaluation.probabilities, evaluation.table, resamples=5)
     rows.to_csv(tmp_path / "a.csv", index=False)
     rows.assign(model="other").to_csv(tmp_path / "b.csv", index=False)
     found = read_robustness([tmp_path / "a.csv", tmp_path / "b.csv"])

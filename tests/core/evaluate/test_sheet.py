@@ -2,10 +2,11 @@
 
 import pytest
 
+from core.evaluate.intervals import Interval
 from core.evaluate.lineup import line_up
-from core.evaluate.metrics import METRICS, score
+from core.evaluate.metrics import METRICS, melanoma_sensitivity, score
 from core.evaluate.published import published
-from core.evaluate.sheet import FIELDS, NOT_MEASURED, facts_sheet, said
+from core.evaluate.sheet import FIELDS, NOT_MEASURED, facts_sheet, interval_words, said
 from tests.core.evaluate.making import make_evaluation
 
 
@@ -31,6 +32,27 @@ def test_the_numbers_of_a_sheet_are_the_measured_ones():
     accuracy = score(evaluation.truth, evaluation.probabilities)["accuracy"]
     assert f"| accuracy | {accuracy:.3f} (" in text
     assert "12 ms" in text
+    assert f"| accuracy | {accuracy:.3f} (0" in text
+    # What is in brackets stays on one line of a narrow screen.
+    assert all(" to " not in line for line in text.splitlines() if line.startswith("| accuracy"))
+    assert "Decided by: most probable: the most probable of the seven diagnoses is the answer." in text
+    assert "operating point" not in text
+
+
+def test_a_sheet_says_of_which_pictures_its_numbers_are_and_at_which_point():
+    evaluation = make_evaluation()
+    lineup = line_up([evaluation], resamples=20)
+    metrics = {"melanoma_sensitivity": melanoma_sensitivity(0.3), "recall_mel": METRICS["recall_mel"]}
+    measured = {name: one.interval for name, one in lineup.measure(0, metrics).items()}
+    text = facts_sheet(evaluation, measured, on="12 pictures that histology confirmed", point="least cost")
+    assert "Numbers on 12 pictures that histology confirmed, each" in text
+    assert "| melanoma sensitivity (operating point) |" in text
+    assert "| recall of melanoma (most probable) |" in text
+    assert "the point: least cost, chosen on validation pictures" in text
+
+
+def test_a_number_below_zero_has_a_minus():
+    assert interval_words(Interval(-0.5, -0.7, 0.1, 9, 9)) == "−0.500 (−0.700 to 0.100)"
 
 
 def test_a_name_cannot_leave_its_cell():
