@@ -132,6 +132,7 @@ def _measure(checkpoint: Checkpoint, row: Mapping[Hashable, Any], mask: Path) ->
     return {
         "image_id": row["image_id"],
         "lesion_id": row["lesion_id"],
+        "dx_type": None if pd.isna(row["dx_type"]) else row["dx_type"],
         "right": int(index == INDEX[str(row["dx"])]),
         **vars(shares_of(looked.maps[index], shape, inside)),
         "inside_flat": float(inside.mean()),
@@ -148,11 +149,16 @@ def _facts(row: Mapping[Hashable, Any]) -> Facts:
 
 
 def _kept(file: Path) -> pd.DataFrame:
-    """Return what was measured before, a torn line left out; columns PICTURE_COLUMNS."""
+    """Return what was measured before; columns PICTURE_COLUMNS.
+
+    A torn line is left out, and one of a time when less was measured: that picture is measured again.
+    """
     rows = []
     for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else ():
         try:
-            rows.append(json.loads(line))
+            row = json.loads(line)
         except json.JSONDecodeError:
             continue
+        if isinstance(row, dict) and row.keys() >= set(PICTURE_COLUMNS):
+            rows.append(row)
     return pd.DataFrame(rows, columns=list(PICTURE_COLUMNS)).drop_duplicates("image_id")

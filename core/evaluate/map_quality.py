@@ -1,7 +1,8 @@
 """How good a model's evidence maps are over many test pictures: one row a measure, as a small CSV.
 
-    model, group, measure, value, low, high, n, n_lesions
+    model, pictures, group, measure, value, low, high, n, n_lesions
 
+pictures is "all", or "histology": those alone whose diagnosis histology confirmed.
 A map is of the diagnosis that the model answers with. Shares are of its positive evidence; areas are the
 mean logit under the deletion and insertion curves of `core.explain.trust`. What a blob in the middle, a flat
 map or a random order gets stands beside each. `group` tells all pictures from those answered rightly and
@@ -10,6 +11,7 @@ wrongly. Intervals are over lesions, and gains are differences on the same pictu
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Final
 
@@ -18,12 +20,13 @@ import pandas as pd
 
 from core.evaluate.intervals import RESAMPLES, Interval, interval_over_lesions, weighted_mean
 from core.evaluate.rows import last_of_each_model, read_rows
+from core.evaluate.subgroups import ALL, pictures_that_count
 
-COLUMNS: Final = ("model", "group", "measure", "value", "low", "high", "n", "n_lesions")
+COLUMNS: Final = ("model", "pictures", "group", "measure", "value", "low", "high", "n", "n_lesions")
 GROUPS: Final = ("all", "right", "wrong")
 PICTURE_COLUMNS: Final = (
-    "image_id", "lesion_id", "right", "inside", "inside_blob", "inside_flat", "rim", "rim_blob", "corners",
-    "corners_blob", "deletion", "deletion_random", "insertion", "insertion_random",
+    "image_id", "lesion_id", "dx_type", "right", "inside", "inside_blob", "inside_flat", "rim", "rim_blob",
+    "corners", "corners_blob", "deletion", "deletion_random", "insertion", "insertion_random",
 )  # fmt: skip
 """What is measured of one picture."""
 
@@ -124,14 +127,15 @@ def summarise(model: str, pictures: pd.DataFrame, *, resamples: int = RESAMPLES)
         table[one.gain] = -gain if one.own in _LESS_IS_BETTER else gain
     measures = [name for one in COMPARISONS for name in (one.own, *one.baselines, one.gain)]
     right = table["right"].to_numpy(dtype=bool)
+    of_group = dict(zip(GROUPS, (np.ones_like(right), right, ~right), strict=True))
     rows = []
-    for group, chosen in zip(GROUPS, (np.ones_like(right), right, ~right), strict=True):
-        mine = table[chosen]
+    for (scope, counts), (group, chosen) in product(pictures_that_count(table).items(), of_group.items()):
+        mine = table[counts & chosen]
         for measure in measures:
             found = interval_over_lesions(
                 mine[measure].to_numpy(dtype=float), mine["lesion_id"], weighted_mean, resamples=resamples
             )
-            rows.append({"model": model, "group": group, "measure": measure} | vars(found))
+            rows.append({"model": model, "pictures": scope, "group": group, "measure": measure} | vars(found))
     return pd.DataFrame(rows)[list(COLUMNS)]
 
 
@@ -148,7 +152,8 @@ def _read(path: Path) -> pd.DataFrame:
     return read_rows(
         path,
         COLUMNS,
-        texts=("model", "group", "measure"),
+        texts=("model", "pictures", "group", "measure"),
         again="measure the maps again",
         one_of=("group", GROUPS),
+        before={"pictures": ALL},
     )

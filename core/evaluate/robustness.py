@@ -21,7 +21,7 @@ from core.data.steps import STEPS
 from core.evaluate.intervals import RESAMPLES, lesion_bootstrap
 from core.evaluate.metrics import METRICS
 from core.evaluate.rows import last_of_each_model, read_rows
-from core.evaluate.subgroups import histology_only
+from core.evaluate.subgroups import ALL, HISTOLOGY, pictures_that_count
 
 COLUMNS: Final = (
     "model", "pictures", "kind", "condition", "severity", "remedy", "metric", "value", "low", "high", "n",
@@ -29,8 +29,6 @@ COLUMNS: Final = (
 )  # fmt: skip
 MEASURED: Final = ("balanced_accuracy", "malignancy_auc", "ece", "accuracy")
 KINDS: Final = ("clean", "corruption", "shortcut")
-ALL: Final = "all"
-HISTOLOGY: Final = "histology"
 
 
 @dataclass(frozen=True)
@@ -89,11 +87,10 @@ def rows_of(
     truth: class indices, shape (N,). probabilities: shape (N, 7). facts: lesion_id and dx_type, shape (N, …).
     """
     metrics = {name: METRICS[name] for name in MEASURED}
-    chosen = {ALL: np.ones(len(facts), dtype=bool), HISTOLOGY: histology_only(facts)}
     return pd.DataFrame(
         [
             {"model": model, "pictures": pictures} | vars(condition) | {"metric": name} | vars(interval)
-            for pictures, mine in chosen.items()
+            for pictures, mine in pictures_that_count(facts).items()
             for name, interval in lesion_bootstrap(
                 truth[mine], probabilities[mine], facts["lesion_id"][mine], metrics, resamples=resamples
             ).items()

@@ -23,6 +23,8 @@ QUALITY_COLUMNS: Final = (
     "sharpness", "brightness", "contrast", "overexposed", "hair", "corners", "ita_degrees",
 )  # fmt: skip
 UNKNOWN: Final = "unknown"
+ALL: Final = "all"
+HISTOLOGY: Final = "histology"
 SMALL: Final = 20
 """Lesions below which a group's number is shown, but greyed: luck decides it."""
 _AGE_EDGES: Final = (0, 30, 45, 60, 75, 200)
@@ -341,3 +343,8 @@ def _two_sided(value: float, error: float) -> float:
 def histology_only(facts: pd.DataFrame) -> np.ndarray:
     """Return which pictures were confirmed by histology, bool (N,)."""
     return (facts["dx_type"] == "histo").fillna(value=False).to_numpy(dtype=bool)
+
+
+def pictures_that_count(facts: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Return which pictures are of ALL and which of HISTOLOGY alone, each bool (N,)."""
+    return {ALL: np.ones(len(facts), dtype=bool), HISTOLOGY: histology_only(facts)}

@@ -416,6 +416,8 @@ def maps_of(name, *, better):
         np.random.default_rng(0).uniform(0.2, 0.4, (30, len(PICTURE_COLUMNS))), columns=PICTURE_COLUMNS
     )
     table["right"] = np.arange(30) % 3 > 0
+    table["lesion_id"] = [f"L{number}" for number in range(30)]
+    table["dx_type"] = ["histo" if number < 25 else "consensus" for number in range(30)]
     table["inside"] = table["inside_blob"] + better
     return summarise(name, table, resamples=20)
 
@@ -453,7 +455,6 @@ def test_maps_that_have_no_share_are_said_to_be_left_out(compare, tmp_path):
     rows.to_csv(tmp_path / "runs" / "run0" / "map_quality.csv", index=False)
     app = compare(*TWO, show="Map quality", histology="true")
     assert "1 map of Alpha has nothing that speaks for the answer" in said(app, "caption")
-    assert "The switch for histology does not reach this view" in said(app, "info")
     assert re.search(
         r"not told apart from a random order: −?0\.\d+ \(−0\.\d+ to 0\.\d+\), where above",
         said(app, "caption"),
@@ -461,6 +462,23 @@ def test_maps_that_have_no_share_are_said_to_be_left_out(compare, tmp_path):
     assert "nothing that speaks for the answer" not in said(
         compare(show="Map quality", maps_of="wrong answers"), "caption"
     )
+
+
+def test_map_quality_follows_the_switch_for_histology(compare, tmp_path):
+    (tmp_path / "runs" / "run0").mkdir(parents=True)
+    file = tmp_path / "runs" / "run0" / "map_quality.csv"
+    rows = maps_of("Alpha", better=0.1)
+    rows.to_csv(file, index=False)
+    app = compare(*TWO, show="Map quality", histology="true")
+    assert not app.exception
+    assert "n = 25 pictures of 25 lesions" in said(app, "caption")
+    # As a version of this program wrote it that did not tell them apart.
+    rows[rows["pictures"] == "all"].drop(columns="pictures").to_csv(file, index=False)
+    app = compare(show="Map quality", histology="true")
+    assert not app.exception
+    assert "The maps of Alpha were measured on all pictures together" in said(app, "info")
+    assert not app.get("plotly_chart")
+    assert "n = 30 pictures of 30 lesions" in said(compare(show="Map quality"), "caption")
 
 
 def test_maps_of_few_lesions_are_shown_without_a_verdict(compare, tmp_path):

@@ -12,6 +12,7 @@ from core.evaluate.gathering import map_quality_files
 from core.evaluate.intervals import Interval
 from core.evaluate.map_quality import COMPARISONS, FEWEST_LESIONS, FLAT, GROUPS, Comparison, read_map_quality
 from core.evaluate.sheet import interval_words
+from core.evaluate.subgroups import ALL, HISTOLOGY
 from core.settings import settings
 from pages.ui import notices, theme
 from pages.ui.compare import figures, measuring
@@ -33,17 +34,22 @@ def draw(compared: Compared) -> None:
         st.info("The maps of none of these models were measured.", icon=":material/blur_off:")
         measuring.draw(measuring.MAPS, compared.lineup.evaluations, without)
         return
-    if compared.histology:
-        st.info(
-            "The switch for histology does not reach this view: maps were measured over all pictures of the "
-            "sample together.",
-            icon=":material/filter_alt_off:",
-        )
+    of_scope = mine[mine["pictures"] == (HISTOLOGY if compared.histology else ALL)]
+    for name in dict.fromkeys(mine["model"]):
+        if name not in set(of_scope["model"]):
+            st.info(
+                f"The maps of {notices.plain(name)} were measured on all pictures together; measured again "
+                "below, they are also told on histology alone.",
+                icon=":material/filter_alt_off:",
+            )
+    if of_scope.empty:
+        measuring.draw(measuring.MAPS, compared.lineup.evaluations, list(dict.fromkeys(mine["model"])))
+        return
     group = st.segmented_control(
         "Maps of", GROUPS, default=GROUPS[0], required=True, format_func=lambda name: _OF[name],
         key="maps_of", bind="query-params",
     )  # fmt: skip
-    chosen = mine[mine["group"] == (group or GROUPS[0])]
+    chosen = of_scope[of_scope["group"] == (group or GROUPS[0])]
     for one in COMPARISONS:
         _draw(compared, chosen, one)
     st.caption(
@@ -51,7 +57,7 @@ def draw(compared: Compared) -> None:
         "so a blob in the middle, which knows nothing, is the mark to beat; at the edge, where it has next "
         "to nothing by design, a flat map is. Intervals are over lesions. A map that lies on the lesion "
         "shows where the network looked, not that it was right to. Each model's numbers are of its own "
-        "sample of test pictures, whatever is chosen above." + _say_left_out(chosen)
+        "sample of test pictures." + _say_left_out(chosen)
     )
     offer_csv(mine, "All of it as CSV", name="map_quality", key="compare_maps_csv")
     with st.expander("Measure a model", icon=":material/play_circle:", expanded=bool(without)):

@@ -14,15 +14,13 @@ from core.evaluate.curves import Bin
 from core.evaluate.gathering import robustness_files
 from core.evaluate.intervals import Interval
 from core.evaluate.robustness import (
-    ALL,
-    HISTOLOGY,
     MEASURED,
     Condition,
     read_robustness,
     remedy_words,
 )
 from core.evaluate.sheet import metric_title
-from core.evaluate.subgroups import SMALL
+from core.evaluate.subgroups import ALL, HISTOLOGY, SMALL
 from core.settings import settings
 from core.words import NBSP, NOT_AVAILABLE
 from pages.ui import cache, notices

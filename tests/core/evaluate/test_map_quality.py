@@ -26,6 +26,7 @@ def pictures(count=40):
     table = pd.DataFrame({name: rng.uniform(0.2, 0.4, count) for name in PICTURE_COLUMNS})
     table["image_id"] = [f"P{number}" for number in range(count)]
     table["lesion_id"] = [f"L{number // 2}" for number in range(count)]
+    table["dx_type"] = np.where(np.arange(count) < count // 2, "histo", "follow_up")
     table["right"] = np.arange(count) % 4 > 0
     table["inside"] = table["inside_blob"] + 0.2
     table["rim"] = table["rim_blob"] - 0.2
@@ -35,8 +36,13 @@ def pictures(count=40):
     return table
 
 
+def of_all(table):
+    return table[table["pictures"] == "all"]
+
+
 def values(table, group="all"):
-    return table[table["group"] == group].set_index("measure")["value"]
+    mine = of_all(table)
+    return mine[mine["group"] == group].set_index("measure")["value"]
 
 
 def test_above_zero_the_map_is_better_whichever_way_the_measure_runs():
@@ -55,9 +61,13 @@ def test_above_zero_the_map_is_better_whichever_way_the_measure_runs():
 
 def test_right_and_wrong_answers_are_all_answers_and_lesions_are_counted():
     table = summarise("m", pictures(), resamples=50)
-    n = table[table["measure"] == "inside"].set_index("group")["n"]
-    assert n.to_dict() == {"all": 40, "right": 30, "wrong": 10}
-    assert set(table[table["group"] == "all"]["n_lesions"]) == {20}
+    inside = table[table["measure"] == "inside"]
+    assert of_all(inside).set_index("group")["n"].to_dict() == {"all": 40, "right": 30, "wrong": 10}
+    assert set(of_all(table)[of_all(table)["group"] == "all"]["n_lesions"]) == {20}
+    histology = inside[inside["pictures"] == "histology"].set_index("group")
+    assert histology["n"].to_dict() == {"all": 20, "right": 15, "wrong": 5}
+    confirmed = pictures().query("dx_type == 'histo'")["inside"]
+    assert histology.loc["all", "value"] == pytest.approx(confirmed.mean())
     assert list(table["group"].unique()) == list(GROUPS)
     assert values(table)["inside"] == pytest.approx(pictures()["inside"].mean())
     assert (table["low"] <= table["value"] + 1e-9).all()
@@ -67,7 +77,7 @@ def test_right_and_wrong_answers_are_all_answers_and_lesions_are_counted():
 def test_a_map_without_positive_evidence_is_left_out_of_shares_alone():
     mine = pictures()
     mine.loc[:3, ["inside", "rim", "corners"]] = np.nan
-    found = summarise("m", mine, resamples=50)
+    found = of_all(summarise("m", mine, resamples=50))
     n = found[found["group"] == "all"].set_index("measure")["n"]
     assert n["inside"] == n["inside_gain"] == 36
     assert n["deletion"] == 40
