@@ -46,11 +46,9 @@ def report(checkpoint: Checkpoint, ham10000: Path, pad: Path | None, *, count: i
     }
     if pad is not None:
         kinds = {"PAD-UFES-20 photos": _read(_spread(_photos(pad), count))} | kinds
-    print(
-        "Shares with Wilson's 95 % interval over pictures. At most 5 % of test pictures may be refused."
-    )
+    print("Shares with Wilson's 95 % interval over pictures. At most 5 % of test pictures may be refused.")
     print("“No lesion” only warns; “either” is what would be refused if it were a reason too.\n")
-    print(f"  {'':24}{'n':>5}{'refused':>24}{'no lesion found':>24}{'either':>24}{'AUROC':>8}")
+    print(f"  {'':24}{'n':>5}{'refused':>26}{'no lesion found':>26}{'either':>26}{'AUROC':>8}")
     known = _judged(checkpoint, _read(_spread(list(test), count)))
     _print_row("HAM10000 test pictures", known, "")
     for name, pictures in kinds.items():
@@ -62,7 +60,7 @@ def report(checkpoint: Checkpoint, ham10000: Path, pad: Path | None, *, count: i
 
 def _print_row(name: str, found: Judged, area: str) -> None:
     columns = (found.refused, found.lost, found.refused | found.lost)
-    cells = "".join(f"{_with_interval(column):>24}" for column in columns)
+    cells = "".join(f"{_with_interval(column):>26}" for column in columns)
     print(f"  {name:24}{len(found.refused):5}{cells}{area:>8}")
 
 
