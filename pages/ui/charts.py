@@ -117,7 +117,7 @@ def malignancy(probability: float, threshold: float | None, *, above: bool) -> g
         )  # fmt: skip
     for share, anchor in ((0.0, "left"), (0.5, "center"), (1.0, "right")):
         figure.add_annotation(
-            text=f"{share:.0%}", x=share, y=-0.4, xanchor=anchor, yanchor="top", showarrow=False
+            text=f"{100 * share:.0f} %", x=share, y=-0.4, xanchor=anchor, yanchor="top", showarrow=False
         )
     figure.update_layout(barmode="overlay", height=84)
     figure.update_xaxes(visible=False, range=[0, 1])
@@ -332,6 +332,8 @@ def _shares(figure: go.Figure, *, title: str) -> go.Figure:
     figure = plain(figure, bottom=46)
     return figure.update_layout(
         height=430,
+        # Room for the label of 100 %, half of which stands above the plot.
+        margin_t=12,
         showlegend=True,
         legend={"orientation": "h", "y": -0.2, "yanchor": "top", "x": 0, "traceorder": "normal"},
     )
