@@ -6,6 +6,7 @@
     │   ├── MetadataError      a table of facts cannot be read or is not what it should be
     │   ├── SplitError         a split manifest is broken or belongs to other data
     │   ├── PictureError       one picture cannot be read
+    │   ├── OutlineError       what a person drew round a lesion encloses nothing to measure
     │   ├── StoreError         the image store cannot be built or opened
     │   └── GettingError       a dataset could not be brought to this machine
     ├── CheckpointError
@@ -44,6 +45,10 @@ class SplitError(DataError):
 
 class PictureError(DataError):
     """One picture cannot be read; the message says why and what to do."""
+
+
+class OutlineError(DataError):
+    """What a person drew round a lesion makes no mask; the message says why and how to draw it."""
 
 
 class StoreError(DataError):

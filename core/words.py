@@ -316,7 +316,9 @@ def conflict(top_code: str, above: bool | None) -> str | None:
 def prediction_set(codes: Sequence[str] | None, sets: PredictionSets | None, reader: Reader) -> str:
     """Say which diagnoses the answer holds, and what that promises."""
     if codes is None or sets is None:
-        return "Prediction set: not fitted for this checkpoint."
+        return {
+            "patient": "Which diagnoses stay possible: not fitted for this model.",
+        }.get(reader.name, "Prediction set: not fitted for this model.")
     names = ", ".join(BY_CODE[code].name for code in codes)
     promised = f"{100 * sets.coverage:.0f}{NBSP}%"
     if len(codes) == len(CODES):
@@ -338,10 +340,17 @@ def prediction_set(codes: Sequence[str] | None, sets: PredictionSets | None, rea
     )
 
 
+def probabilities_caption(reader: Reader, *, calibrated: bool) -> str:
+    """Say what kind of numbers the seven shares are."""
+    if reader.name == "patient":
+        return f"Probabilities, {'' if calibrated else 'not '}adjusted to be right as often as they say"
+    return "Calibrated probabilities" if calibrated else "Probabilities, not calibrated"
+
+
 def natural_frequency(like: ScoreRange | None) -> str:
     """Say how many lesions with a like score were malignant, from validation lesions."""
     if like is None:
-        return "How often a score like this was right: not fitted for this checkpoint."
+        return "How often a score like this was right: not fitted for this model."
     where = f"{100 * like.low:.0f} to {100 * like.high:.0f}{NBSP}%"
     if not like.enough:
         return (
@@ -375,10 +384,10 @@ def quality(concerns: Sequence[Concern]) -> list[str]:
 
 
 _PARTS: Final = {
-    "train": "The checkpoint has **learned from this very picture**: its answer shows memory, not skill.",
-    "val": "It was among the validation pictures, by which the checkpoint was chosen and its thresholds set: "
+    "train": "The model has **learned from this very picture**: its answer shows memory, not skill.",
+    "val": "It was among the validation pictures, by which the model was chosen and its thresholds set: "
     "the answer flatters it a little.",
-    "test": "It was kept back for testing: the checkpoint has never learned from this lesion.",
+    "test": "It was kept back for testing: the model has never learned from this lesion.",
 }
 _HOW: Final = {
     "file": "This very file is {0} of the local dataset.",
@@ -394,7 +403,7 @@ def sighting(found: Sighting | None) -> str:
             "Not found in the local dataset, by file or by pixels. A changed copy of a picture is not found."
         )
     known = _PARTS.get(
-        found.part or "", "Whether the checkpoint learned from it is not known: its split is of other data."
+        found.part or "", "Whether the model learned from it is not known: its split is of other data."
     )
     siblings = f" The dataset has {found.siblings} more of this lesion." if found.siblings else ""
     return f"{_HOW[found.how].format(found.image_id)} {known}{siblings}"
@@ -406,7 +415,7 @@ def not_used(facts: Facts, *, uses_facts: bool) -> list[str]:
     said = []
     if not uses_facts:
         if any(value is not None for value in given.values()):
-            said.append("Age, sex and site: this checkpoint has no use for them.")
+            said.append("Age, sex and site: this model has no use for them.")
     elif missing := [name for name in FACTS if given[name] is None]:
         said.append(f"Not given, so without any weight: {', '.join(missing)}.")
     said += [

@@ -50,7 +50,7 @@ with answering:
 with asking:
     around.draw_picture_notes(checkpoint, prediction, asked)
     if prediction.unknown.known:
-        lesion.warn(asked)
+        lesion.warn(asked, reader)
 
 if prediction.unknown.known:
     looked = checkpoints.look(checkpoint, asked)
@@ -58,6 +58,6 @@ if prediction.unknown.known:
     reasons.draw(question, answers.draw_reasons(prediction, reader))
     whatif.draw(question)
     around.draw_similar(checkpoint, asked, looked.features)
-papers.draw(checkpoint, prediction, reader)
+papers.draw(checkpoint, prediction, asked, reader)
 details.draw(checkpoint, prediction, reader)
 st.caption(words.SEE_A_DOCTOR)

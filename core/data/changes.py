@@ -21,7 +21,11 @@ from core.data.steps import STEPS, Flip, Light, Rotation, Zoom
 _INK: Final = (54, 38, 120)
 _SEED: Final = 5
 _CORNERS_OF_A_SHAPE: Final = 3
-_MOST_POINTS: Final = 24
+MOST_POINTS: Final = 24
+"""A shape that a person marks has no more corners."""
+
+Points = tuple[tuple[float, float], ...]
+"""Corners (x, y) as shares of a picture's width and height."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ class Applied:
 
     name: str
     amount: float = 1.0
-    points: tuple[tuple[float, float], ...] = ()
+    points: Points = ()
 
     @property
     def title(self) -> str:
@@ -80,16 +84,32 @@ def apply_all(pixels: np.ndarray, applied: Sequence[Applied]) -> np.ndarray:
 
 def write_changes(applied: Sequence[Applied]) -> str:
     """Return changes as a short text that an address can hold; `read_changes` reads it back."""
-    return "~".join(
-        one.name + ":" + ("/".join(f"{x:.3f}/{y:.3f}" for x, y in one.points) or f"{one.amount:g}")
-        for one in applied
-    )
+    return "~".join(one.name + ":" + (write_points(one.points) or f"{one.amount:g}") for one in applied)
 
 
 def read_changes(text: str, *, most: int = 12) -> tuple[Applied, ...]:
     """Return the changes that a text names; what is not one of ours, or out of its range, is left out."""
     found = (_read_one(part) for part in text.split("~")[:most])
     return tuple(one for one in found if one is not None)
+
+
+def write_points(points: Points) -> str:
+    """Return the corners of a shape as a short text; `read_points` reads it back."""
+    return "/".join(f"{x:.3f}/{y:.3f}" for x, y in points)
+
+
+def read_points(text: str) -> Points | None:
+    """Return the corners that a text names, three to MOST_POINTS of them; None for what is no shape."""
+    try:
+        numbers = [float(number) for number in text.split("/")]
+    except ValueError:
+        return None
+    points = tuple(zip(numbers[::2], numbers[1::2], strict=False))
+    # Nothing that is no number lies between 0 and 1.
+    inside = all(0 <= number <= 1 for number in numbers)
+    if not inside or len(numbers) % 2 or not _CORNERS_OF_A_SHAPE <= len(points) <= MOST_POINTS:
+        return None
+    return points
 
 
 def cover_shape(
@@ -99,14 +119,20 @@ def cover_shape(
 
     points: (x, y) as shares of width and height, three or more.
     """
-    height, width = pixels.shape[:2]
-    mask = Image.new("1", (width, height))
-    ImageDraw.Draw(mask).polygon([(x * width, y * height) for x, y in points], fill=1)
-    hidden = ~np.asarray(mask) if keep else np.asarray(mask)
+    mask = fill_shape(points, pixels.shape[:2])
+    hidden = ~mask if keep else mask
     changed = pixels.copy()
     # A colour of the picture itself, so that no bright shape appears.
     changed[hidden] = np.median(pixels[::4, ::4].reshape(-1, 3), axis=0).astype(np.uint8)
     return changed
+
+
+def fill_shape(points: Sequence[tuple[float, float]], shape: tuple[int, int]) -> np.ndarray:
+    """Return a polygon with its border as bool (height, width) of `shape`; what is wound twice is outside."""
+    height, width = shape
+    mask = Image.new("1", (width, height))
+    ImageDraw.Draw(mask).polygon([(x * width, y * height) for x, y in points], fill=1)
+    return np.asarray(mask)
 
 
 def cut(pixels: np.ndarray, share: float) -> np.ndarray:
@@ -294,23 +320,13 @@ STANDARD: Final = (
 
 def _read_one(text: str) -> Applied | None:
     name, _, rest = text.partition(":")
+    if name in SHAPES:
+        points = read_points(rest)
+        return None if points is None else Applied(name, points=points)
     try:
-        numbers = [float(number) for number in rest.split("/")]
+        amount = float(rest.split("/")[0])
     except ValueError:
         return None
-    if not np.isfinite(numbers).all():
-        return None
-    if name in SHAPES:
-        return _read_shape(name, numbers)
     change = CHANGES.get(name)
-    if change is None or not change.low <= numbers[0] <= change.high:
-        return None
-    return Applied(name, numbers[0])
-
-
-def _read_shape(name: str, numbers: list[float]) -> Applied | None:
-    points = tuple(zip(numbers[::2], numbers[1::2], strict=False))
-    inside = all(0 <= number <= 1 for number in numbers)
-    if not inside or len(numbers) % 2 or not _CORNERS_OF_A_SHAPE <= len(points) <= _MOST_POINTS:
-        return None
-    return Applied(name, points=points)
+    # What is no number is between no two of them.
+    return Applied(name, amount) if change is not None and change.low <= amount <= change.high else None

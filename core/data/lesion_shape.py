@@ -52,11 +52,19 @@ class LesionMeasures:
 
 @dataclass(frozen=True)
 class ShapeMeasure:
-    """How a measure is spoken of: its title, one sentence about it, and a value in words."""
+    """How a measure is spoken of: its title, one sentence about it, and a value in words.
+
+    plain: the sentence for people who do not measure for a living; empty where it is the same.
+    """
 
     title: str
     about: str
     words: Callable[[float], str]
+    plain: str = ""
+
+    def explain(self, *, plainly: bool) -> str:
+        """Return the sentence about it."""
+        return self.plain if plainly and self.plain else self.about
 
     def say(self, value: float) -> str:
         """Return a value in words; "n/a" where it is undefined."""
@@ -93,17 +101,21 @@ MEASURES: Final[Mapping[str, ShapeMeasure]] = {
         "Border irregularity",
         "Perimeter² / (4π · area): 1 is a circle; long and ragged outlines have more.",
         lambda value: f"{value:.2f}",
+        "How long the outline is for its area: 1 is a circle; long and ragged outlines have more.",
     ),
     "colours": ShapeMeasure(
         "Shades",
         f"How many colours, 20 units of CIELAB apart, fill 2{_NBSP}% of the lesion or more. Lighter and "
         "darker of one hue count apart, so these are more than an eye would name.",
         lambda value: f"{value:.0f}",
+        f"How many clearly different shades fill 2{_NBSP}% of the lesion or more. Lighter and darker of one "
+        "colour count apart, so these are more than an eye would name.",
     ),
     "colour_spread": ShapeMeasure(
         "Spread of colours",
         "How far its colours lie from their mean, in CIELAB: about 2 is the least that eyes see.",
         lambda value: f"{value:.1f}",
+        "How far its colours lie from their mean: about 2 is the least that eyes see.",
     ),
 }
 

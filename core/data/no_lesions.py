@@ -64,10 +64,25 @@ def _face(rng: np.random.Generator) -> np.ndarray:
     return np.asarray(image.filter(ImageFilter.GaussianBlur(2)))
 
 
+def _thing(rng: np.random.Generator) -> np.ndarray:
+    """Draw a cup on a table before a wall, in any colours."""
+    wall, table, cup = (tuple(rng.integers(low, 255, 3).tolist()) for low in (120, 40, 60))
+    image = Image.new("RGB", (SHAPE[1], SHAPE[0]), wall)
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((0, 290, SHAPE[1], SHAPE[0]), fill=table)
+    left = 190 + int(rng.integers(-60, 60))
+    draw.ellipse((left + 150, 190, left + 250, 300), outline=cup, width=22)
+    draw.rectangle((left, 150, left + 190, 350), fill=cup)
+    draw.ellipse((left, 325, left + 190, 375), fill=cup)
+    draw.ellipse((left, 125, left + 190, 175), fill=tuple(level // 2 for level in cup))
+    return np.asarray(image.filter(ImageFilter.GaussianBlur(1.5)))
+
+
 NO_LESIONS: Final = {
     "text": NoLesion("a page of text", _text),
     "x-ray": NoLesion("an X-ray", _xray),
     "face": NoLesion("a face", _face),
+    "thing": NoLesion("a cup on a table", _thing),
     "noise": NoLesion("noise", _noise),
     "flat": NoLesion("a single colour", _flat),
 }

@@ -1,4 +1,4 @@
-"""Is an evidence map worth looking at? Checks that one map can pass or fail, and a plain verdict.
+"""Is an evidence map worth looking at? Checks that one map can pass or fail.
 
 Each check holds the map against something that knows nothing: a blob in the middle, a random order, a network
 with random weights. Lesions lie in the middle and are dark, so a map can look right for no reason.
@@ -6,7 +6,7 @@ with random weights. Lesions lie in the middle and are dark, so a map can look r
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
@@ -34,17 +34,23 @@ _MOST_TWIN: Final = 0.5
 
 RIM_SHARE: Final = 1 - (1 - 2 * RIM) ** 2
 CORNERS_SHARE: Final = (2 * CORNER) ** 2
-_NOTHING: Final = "There is no positive evidence."
+
+CHECKS: Final = ("matters", "lesion", "border", "corners", "method", "twin", "shifts")
+"""What is checked: that the marked places matter; where they are; and that another method, a random network
+and small shifts give what they should."""
 
 State = Literal["passed", "failed", "not measured"]
 
 
 @dataclass(frozen=True)
 class Check:
-    """One check: what was asked, what came out in words with its numbers, and how it went."""
+    """One check and how it went. `core.explain.spoken` says it to each reader.
 
-    title: str
-    finding: str
+    name: one of CHECKS. numbers: what came out, in the order in which they are said; NaN where undefined.
+    """
+
+    name: str
+    numbers: tuple[float, ...]
     state: State
 
 
@@ -130,21 +136,8 @@ class TrustCard:
 
     @property
     def checks(self) -> tuple[Check, ...]:
-        """Every check with its finding."""
+        """Every check, in the order of CHECKS."""
         return _checks(self)
-
-    @property
-    def verdict(self) -> str:
-        """One plain sentence."""
-        asked = [check for check in self.checks if check.state != "not measured"]
-        passed = sum(check.state == "passed" for check in asked)
-        if passed == len(asked):
-            return (
-                f"The map passes all {passed} checks that could be made: it shows what this network used. "
-                "That the network was right to use it does not follow."
-            )
-        failed = ", ".join(f"“{check.title}”" for check in asked if check.state == "failed")
-        return f"The map passes {passed} of {len(asked)} checks. Do not lean on it. Not shown: {failed}."
 
 
 def examine(
@@ -174,6 +167,15 @@ def examine(
         twin_likeness=rank_correlation(found, twin),
         stability=stability(checkpoint, looked, index),
     )
+
+
+def placed(card: TrustCard, looked: Look, index: int, place: Place) -> TrustCard:
+    """Return a card with the lesion in another place: of all checks only where the evidence lies changes.
+
+    looked, index: those that were examined.
+    """
+    shares = shares_of(looked.maps[index], looked.seen.shape[:2], place.mask)
+    return replace(card, shares=shares, place=place)
 
 
 def shares_of(found: np.ndarray, shape: tuple[int, int], mask: np.ndarray | None) -> Shares:
@@ -331,72 +333,31 @@ def _fitted(other: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def _checks(card: TrustCard) -> tuple[Check, ...]:
-    deletion, insertion, shares = card.curves.deletion_gain, card.curves.insertion_gain, card.shares
+    """Return the checks of a card, by the names and in the order of CHECKS."""
+    curves_, shares, twin = card.curves, card.shares, card.twin_likeness
+    gains = (curves_.deletion_gain, curves_.insertion_gain)
+    flat = float("nan") if card.place.mask is None else float(card.place.mask.mean())
+    # A blob in the middle has next to nothing at the edge: what lies there is judged against a flat map.
     return (
-        _check(
-            "What it marks matters",
-            f"With the marked places gone first, the logit is {_against(-deletion)} on average than at "
-            f"random; with them put back first, {_against(insertion)}.",
-            deletion > 0 and insertion > 0,
+        Check("matters", gains, _state(min(gains) > 0, *gains)),
+        Check(
+            "lesion",
+            (shares.inside, shares.inside_blob, flat),
+            _state(shares.inside >= shares.inside_blob, shares.inside),
         ),
-        _check_lesion(card),
-        _check_edge("border is", "the outer tenth", shares.rim, shares.rim_blob, RIM_SHARE),
-        _check_edge("corners are", "the four corners", shares.corners, shares.corners_blob, CORNERS_SHARE),
-        _check(
-            "Another method agrees",
-            f"LayerCAM puts the places in a like order: rank correlation {card.agreement:.2f}."
-            if np.isfinite(card.agreement)
-            else "One of the two maps is empty.",
-            card.agreement >= _LEAST_AGREEMENT if np.isfinite(card.agreement) else None,
+        Check("border", (shares.rim, shares.rim_blob, RIM_SHARE), _state(shares.rim < RIM_SHARE, shares.rim)),
+        Check(
+            "corners",
+            (shares.corners, shares.corners_blob, CORNERS_SHARE),
+            _state(shares.corners < CORNERS_SHARE, shares.corners),
         ),
-        _check(
-            "A random network gives another map",
-            f"Rank correlation with a twin of random weights: {card.twin_likeness:.2f}."
-            if np.isfinite(card.twin_likeness)
-            else "One of the two maps is flat.",
-            abs(card.twin_likeness) < _MOST_TWIN if np.isfinite(card.twin_likeness) else None,
-        ),
-        _check(
-            "Small shifts leave it alone",
-            f"Moved by 8 px, the least alike map has a rank correlation of {card.stability:.2f}."
-            if np.isfinite(card.stability)
-            else "The map is flat.",
-            card.stability >= _LEAST_STABILITY if np.isfinite(card.stability) else None,
-        ),
+        Check("method", (card.agreement,), _state(card.agreement >= _LEAST_AGREEMENT, card.agreement)),
+        Check("twin", (twin,), _state(abs(twin) < _MOST_TWIN, twin)),
+        Check("shifts", (card.stability,), _state(card.stability >= _LEAST_STABILITY, card.stability)),
     )
 
 
-def _check_lesion(card: TrustCard) -> Check:
-    title, shares = "More evidence on the lesion than a blob has", card.shares
-    if card.place.mask is None:
-        return Check(title, card.place.source, "not measured")
-    if not np.isfinite(shares.inside):
-        return Check(title, _NOTHING, "not measured")
-    return _check(
-        title,
-        f"{shares.inside:.0%} of the positive evidence is inside the lesion, {card.place.source}; a blob in "
-        f"the middle has {shares.inside_blob:.0%}, and a flat map {card.place.mask.mean():.0%}.",
-        shares.inside >= shares.inside_blob,
-    )
-
-
-def _check_edge(name: str, where: str, share: float, blob: float, flat: float) -> Check:
-    """Judge what lies at the edge against a flat map: a blob in the middle has next to nothing there."""
-    title = f"The {name} left alone"
-    if not np.isfinite(share):
-        return Check(title, _NOTHING, "not measured")
-    return _check(
-        title,
-        f"{share:.0%} of the positive evidence is in {where}; a blob in the middle has {blob:.0%}, and a "
-        f"flat map {flat:.0%}.",
-        share < flat,
-    )
-
-
-def _against(difference: float) -> str:
-    return f"{abs(difference):.2f} {'higher' if difference > 0 else 'lower'}"
-
-
-def _check(title: str, finding: str, passed: bool | None) -> Check:
-    state: State = "not measured" if passed is None else "passed" if passed else "failed"
-    return Check(title, finding, state)
+def _state(passed: bool, *measured: float) -> State:
+    if not all(np.isfinite(measured)):
+        return "not measured"
+    return "passed" if passed else "failed"

@@ -31,7 +31,7 @@ PLACES: Final = {
         Place(
             "specialist clinic",
             None,
-            "as in the training pictures of this checkpoint, which come from specialist clinics",
+            "as in the training pictures of this model, which come from specialist clinics",
         ),
         Place(
             "general practice",

@@ -13,6 +13,7 @@ from PIL import Image
 
 from core import words
 from core.labels import CODES
+from core.models.checkpoint import Manifest
 from core.models.reference import shown
 from core.predict.predictor import Prediction
 from core.words import Reader
@@ -45,9 +46,9 @@ def write_paper(
     evidence: np.ndarray,
     evidence_words: str,
     *,
-    model: str,
-    data: str,
+    manifest: Manifest,
     lacks: Sequence[str] = (),
+    outline: str = "",
     reader: Reader,
     now: datetime | None = None,
 ) -> Paper:
@@ -57,7 +58,8 @@ def write_paper(
         prediction: the answer.
         evidence: the map of the most probable diagnosis over the picture, uint8 RGB.
         evidence_words: the same map in words.
-        model: of the checkpoint. data: what it learned from. lacks: what it does not bring along.
+        manifest: of the checkpoint. lacks: what it does not bring along.
+        outline: whose outline of the lesion is in use, and what was measured on it; empty: nothing is said.
         reader: whose words are used.
         now: when it is made; this moment by default.
     """
@@ -84,12 +86,14 @@ def write_paper(
             lines = [" ".join(words.next_steps(prediction.top_code, prediction.above_threshold)), *lines]
     else:
         said, rows, lines = words.refusal(prediction.unknown.reasons, reader), (), []
+    named = "Model" if reader.name == "patient" else "Checkpoint"
     facts = prediction.facts
     known = {"Age": facts.age_years, "sex": facts.sex, "site": facts.site}
     spelled = ", ".join(f"{name} {'unknown' if value is None else value}" for name, value in known.items())
     lines += [
         f"Facts: {spelled.replace('.0', '')}.",
-        f"Checkpoint: {shown(prediction.checkpoint)}, {model}, trained on {data}.",
+        *([outline] if outline else []),
+        f"{named}: {shown(prediction.checkpoint)}, {manifest.model}, trained on {manifest.data}.",
         "It knows seven diagnoses and answers every other disease with one of these, or refuses it.",
         *lacks,
         words.ATTRIBUTION,
@@ -105,7 +109,7 @@ def write_paper(
         rows=rows,
         lines=tuple(line.replace("**", "") for line in lines),
         made=f"Made {moment:%Y-%m-%d %H:%M} UTC.",
-        caption="Probabilities, not calibrated" if lacks else "Calibrated probabilities",
+        caption=words.probabilities_caption(reader, calibrated=not lacks),
     )
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from core import words
+from core.explain import spoken
 from core.labels import BY_CODE, CODES, INDEX
 from core.predict.prevalence import DEFAULT_PLACE, PLACES, moved
 from core.words import Reader
@@ -43,8 +44,8 @@ def draw_reasons(prediction: "Prediction", reader: Reader) -> str:
         with column:
             REASONS[name](prediction, code, reader)
     if st.toggle("All seven maps, on the same scale", key="all_maps", bind="query-params"):
-        _draw_all_maps(prediction)
-    _draw_sums(prediction)
+        _draw_all_maps(prediction, reader)
+    _draw_sums(prediction, reader)
     return code
 
 
@@ -132,10 +133,11 @@ def _draw_probabilities(prediction: "Prediction", reader: Reader) -> None:
         config=charts.CONFIG,
         alt=f"Most probable: {BY_CODE[CODES[order[0]]].name}, {shares[0]}. The table below has all seven.",
     )
-    calibrated = (
-        "Not calibrated" if prediction.operating_point is None else "Calibrated on validation pictures"
+    known = prediction.operating_point is not None
+    kind = words.probabilities_caption(reader, calibrated=known) + (
+        ", by validation pictures" if known else ""
     )
-    st.caption(f"▲ counts as malignant. {calibrated}; the seven sum to 100{words.NBSP}%.")
+    st.caption(f"▲ counts as malignant. {kind}; the seven sum to 100{words.NBSP}%.")
     if prediction.prediction_set is None:
         st.caption(words.prediction_set(None, None, reader))
     else:
@@ -154,7 +156,8 @@ def _draw_probabilities(prediction: "Prediction", reader: Reader) -> None:
 def _draw_evidence(prediction: "Prediction", code: str, reader: Reader) -> None:
     st.subheader(reader.evidence_title, anchor=False)
     st.caption(reader.evidence_intro)
-    chosen = prediction.evidence.maps[INDEX[code]]
+    chosen, unit = prediction.evidence.maps[INDEX[code]], spoken.unit(reader)
+    said = charts.describe(chosen, unit=unit)
     limit = prediction.evidence.scale
     with st.container(horizontal=True, vertical_alignment="bottom"):
         shown = st.segmented_control(
@@ -169,7 +172,7 @@ def _draw_evidence(prediction: "Prediction", code: str, reader: Reader) -> None:
     opacity = _ask_opacity()
     if not prediction.evidence.has_positive(INDEX[code]):
         st.info(
-            f"No positive evidence: no part of this picture speaks for {BY_CODE[code].name}.",
+            f"{spoken.NONE[reader.name]}: no part of this picture speaks for {BY_CODE[code].name}.",
             icon=":material/do_not_disturb_on:",
         )
     st.plotly_chart(
@@ -178,24 +181,26 @@ def _draw_evidence(prediction: "Prediction", code: str, reader: Reader) -> None:
             chosen,
             limit=limit,
             contour=contour,
+            unit=unit,
         ),
         key="evidence",
         config=charts.CONFIG,
-        alt=f"Evidence for {BY_CODE[code].name}. {charts.describe(chosen)}",
+        alt=f"Evidence for {BY_CODE[code].name}. {said}",
     )
-    st.caption(charts.describe(chosen))
+    st.caption(said)
 
 
-def _draw_all_maps(prediction: "Prediction") -> None:
+def _draw_all_maps(prediction: "Prediction", reader: Reader) -> None:
     limit, opacity = prediction.evidence.scale, float(st.session_state["opacity"]) / 100
     with st.grid(4, min_column_width=150, gap="small"):
         for index, code in enumerate(CODES):
             evidence_map = prediction.evidence.maps[index]
+            said = charts.describe(evidence_map, unit=spoken.unit(reader))
             st.image(
                 charts.overlay(prediction.seen, evidence_map, limit=limit, opacity=opacity),
                 caption=f"{words.short_name(code)} {charts.signed(float(evidence_map.mean()))}",
                 width="stretch",
-                alt=f"Evidence for {BY_CODE[code].name}. {charts.describe(evidence_map)}",
+                alt=f"Evidence for {BY_CODE[code].name}. {said}",
             )
 
 
@@ -212,24 +217,23 @@ def _draw_sum(prediction: "Prediction", code: str, reader: Reader) -> None:
     terms = prediction.evidence.terms(INDEX[code])
     parts = {words.term_name(term, reader): value for term, value in terms.items()}
     st.plotly_chart(
-        charts.waterfall(parts, code),
+        charts.waterfall(parts, code, unit=spoken.unit(reader)),
         key="sum",
         config=charts.CONFIG,
-        alt=f"Terms of the logit of {BY_CODE[code].name}: {charts.spell(parts)}",
+        alt=f"What adds up for {BY_CODE[code].name}: {charts.spell(parts)}",
     )
-    st.caption(f"{charts.spell(parts)}. A logit is not a probability: the seven logits together make those.")
+    st.caption(f"{charts.spell(parts)}. {spoken.SUM[reader.name]}")
     if not prediction.evidence.exact:
-        st.caption(
-            "This network's head is not linear: the remainder is what its map leaves out of the logit."
-        )
+        st.caption(spoken.REMAINDER[reader.name])
 
 
-def _draw_sums(prediction: "Prediction") -> None:
-    with st.expander("All seven sums as a table, in logits", icon=":material/functions:"):
+def _draw_sums(prediction: "Prediction", reader: Reader) -> None:
+    with st.expander(f"All seven sums as a table, {spoken.unit(reader)}", icon=":material/functions:"):
         table = pd.DataFrame(
             [prediction.evidence.terms(INDEX[code]) for code in CODES],
             index=[BY_CODE[code].name for code in CODES],
         )
+        table = table.rename(columns=lambda term: words.term_name(term, reader))
         table["sum"] = prediction.logits
         table["probability"] = prediction.probabilities
         table.index.name = "diagnosis"
@@ -239,7 +243,7 @@ def _draw_sums(prediction: "Prediction") -> None:
                 name: st.column_config.NumberColumn(format="%.3f" if name == "probability" else "%+.2f")
                 for name in table.columns
             },
-            alt="Terms of the seven logits, their sums and the probabilities",
+            alt="What adds up for each of the seven, the sums and the probabilities",
         )
 
 

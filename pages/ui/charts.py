@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # Charts here are read, not zoomed: dragging must scroll a phone.
 CONFIG: Final = {"displayModeBar": False, "scrollZoom": False, "responsive": True}
+LOGITS: Final = "logits"
+"""The unit of evidence, unless a reader is spoken to otherwise (core.explain.spoken)."""
 _ROW_PX: Final = 46
 _LABEL_PX: Final = 14
 
@@ -115,7 +117,7 @@ def malignancy(probability: float, threshold: float | None, *, above: bool) -> g
         )  # fmt: skip
     for share, anchor in ((0.0, "left"), (0.5, "center"), (1.0, "right")):
         figure.add_annotation(
-            text=f"{share:.0%}", x=share, y=-0.4, xanchor=anchor, yanchor="top", showarrow=False
+            text=f"{100 * share:.0f} %", x=share, y=-0.4, xanchor=anchor, yanchor="top", showarrow=False
         )
     figure.update_layout(barmode="overlay", height=84)
     figure.update_xaxes(visible=False, range=[0, 1])
@@ -172,12 +174,17 @@ PAINTS: Final[dict[str, Callable[[np.ndarray, np.ndarray, float, float], np.ndar
 
 
 def evidence(
-    painted: np.ndarray, evidence_map: np.ndarray, *, limit: float, contour: bool = False
+    painted: np.ndarray,
+    evidence_map: np.ndarray,
+    *,
+    limit: float,
+    contour: bool = False,
+    unit: str = LOGITS,
 ) -> go.Figure:
-    """Draw a painted picture whose hover reads the evidence, with the scale in logits beside it.
+    """Draw a painted picture whose hover reads the evidence, with its scale beside it.
 
     painted: from `overlay`. evidence_map, limit: as there. contour: whether to outline where the evidence for
-    the diagnosis is at least half of its strongest.
+    the diagnosis is at least half of its strongest. unit: what evidence is measured in.
     """
     height, width = painted.shape[:2]
     rows, columns = evidence_map.shape
@@ -191,7 +198,7 @@ def evidence(
         x0=width / columns / 2, dx=width / columns, y0=height / rows / 2, dy=height / rows,
         # The picture is painted already; this layer only answers the pointer.
         colorscale=[[0, "rgba(0,0,0,0)"], [1, "rgba(0,0,0,0)"]], showscale=False,
-        hovertemplate="evidence here %{z:+.2f} logits<extra></extra>",
+        hovertemplate="evidence here %{z:+.2f} " + unit + "<extra></extra>",
     )  # fmt: skip
     strongest = float(evidence_map.max())
     if contour and strongest > 0:
@@ -209,7 +216,7 @@ def evidence(
             "colorbar": {
                 "orientation": "h", "y": -0.02, "yanchor": "top", "thickness": 10, "len": 0.94,
                 "outlinewidth": 0,
-                "title": {"text": "against  ←  evidence in logits  →  for", "side": "bottom"},
+                "title": {"text": f"against  ←  evidence, {unit}  →  for", "side": "bottom"},
                 "tickvals": [-limit, 0, limit], "ticktext": [f"−{limit:.1f}", "0", f"+{limit:.1f}"],
             },
         },
@@ -220,7 +227,7 @@ def evidence(
     return plain(figure, bottom=62)
 
 
-def describe(evidence_map: np.ndarray) -> str:
+def describe(evidence_map: np.ndarray, *, unit: str = LOGITS) -> str:
     """Return in words where a map's strongest evidence lies and what it means to; for screen readers."""
     said = []
     for phrase, index, exists in (
@@ -231,7 +238,7 @@ def describe(evidence_map: np.ndarray) -> str:
             row, column = np.unravel_index(index, evidence_map.shape)
             place = _place((row + 0.5) / evidence_map.shape[0], (column + 0.5) / evidence_map.shape[1])
             said.append(f"{phrase}: {place}, {signed(float(evidence_map.flat[index]))}")
-    said.append(f"mean over the picture {signed(float(evidence_map.mean()))} logits")
+    said.append(f"mean over the picture {signed(float(evidence_map.mean()))} {unit}")
     text = "; ".join(said)
     return f"{text[0].upper()}{text[1:]}."
 
@@ -249,7 +256,7 @@ def spell(terms: Mapping[str, float]) -> str:
     return f"{spelled}; sum {signed(sum(terms.values()))}"
 
 
-def waterfall(terms: Mapping[str, float], code: str) -> go.Figure:
+def waterfall(terms: Mapping[str, float], code: str, *, unit: str = LOGITS) -> go.Figure:
     """Draw the terms of a logit as steps, and their sum."""
     names = [*terms, "sum"]
     steps = [*terms.values(), sum(terms.values())]
@@ -264,11 +271,12 @@ def waterfall(terms: Mapping[str, float], code: str) -> go.Figure:
             text=[signed(step) for step in steps],
             textposition="outside",
             cliponaxis=False,
-            connector={"line": {"color": ink, "width": 1, "dash": "dot"}},
+            # Where terms are nothing the connectors stand one on the other: dots would look like text.
+            connector={"line": {"color": theme.rgba(ink, 0.5), "width": 1}},
             increasing={"marker": {"color": scale[-3]}},
             decreasing={"marker": {"color": scale[2]}},
             totals={"marker": {"color": theme.colour("primaryColor")}},
-            hovertemplate="%{y}: %{text} logits<extra>" + BY_CODE[code].name + "</extra>",
+            hovertemplate="%{y}: %{text} " + unit + "<extra>" + BY_CODE[code].name + "</extra>",
         )
     )
     edges = np.concatenate([[0.0], np.cumsum(list(terms.values()))])
@@ -276,7 +284,7 @@ def waterfall(terms: Mapping[str, float], code: str) -> go.Figure:
     room = 0.18 * max(high - low, 0.1)
     figure.update_yaxes(autorange="reversed", tickfont_size=_LABEL_PX, ticksuffix="  ")
     figure.update_xaxes(
-        range=[low - room, high + room], zeroline=True, zerolinecolor=ink, title="logits", showgrid=True,
+        range=[low - room, high + room], zeroline=True, zerolinecolor=ink, title=unit, showgrid=True,
         gridcolor=theme.rgba(theme.colour("borderColor"), 0.6),
     )  # fmt: skip
     figure.update_layout(height=44 * len(names) + 60)
@@ -324,12 +332,14 @@ def _shares(figure: go.Figure, *, title: str) -> go.Figure:
     figure = plain(figure, bottom=46)
     return figure.update_layout(
         height=430,
+        # Room for the label of 100 %, half of which stands above the plot.
+        margin_t=12,
         showlegend=True,
         legend={"orientation": "h", "y": -0.2, "yanchor": "top", "x": 0, "traceorder": "normal"},
     )
 
 
-def faithfulness(curves: "Curves") -> go.Figure:
+def faithfulness(curves: "Curves", *, unit: str = LOGITS) -> go.Figure:
     """Draw the deletion and the insertion curve of a map, each with its random baseline."""
     primary, ink = theme.colour("primaryColor"), theme.colour("grayColor")
     accent = theme.diverging()[-3]
@@ -343,10 +353,10 @@ def faithfulness(curves: "Curves") -> go.Figure:
         figure.add_scatter(
             x=curves.shares, y=values, mode="lines", name=name,
             line={"color": colour, "width": 3, "dash": dash},
-            hovertemplate="%{x:.0%} of the picture: logit %{y:.2f}<extra>" + name + "</extra>",
+            hovertemplate="%{x:.0%} of the picture: %{y:.2f} " + unit + "<extra>" + name + "</extra>",
         )  # fmt: skip
     figure.update_xaxes(title="share of the picture", tickformat=".0%", zeroline=False)
-    figure.update_yaxes(title={"text": "logit", "font": {"color": ink}}, zeroline=False)
+    figure.update_yaxes(title={"text": unit, "font": {"color": ink}}, zeroline=False)
     figure = plain(figure, bottom=46)
     return figure.update_layout(
         height=340, showlegend=True, legend={"orientation": "h", "y": -0.25, "yanchor": "top", "x": 0}

@@ -93,7 +93,7 @@ def _pick(default: Reference) -> Reference:
     names = {str(reference): reference for reference in dict.fromkeys(references)}
     _follow_address(names)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        chosen = st.selectbox("Checkpoint", list(names), format_func=_title, key="checkpoint")
+        chosen = st.selectbox("Model", list(names), format_func=_title, key="checkpoint")
         hub.fetch_button()
     _tell_address(chosen, default)
     return names[chosen]

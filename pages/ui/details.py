@@ -1,6 +1,6 @@
 """What stands behind an answer: the picture as the network saw it, the checkpoint, the timings."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 import streamlit as st
@@ -15,12 +15,22 @@ if TYPE_CHECKING:
     from core.predict.predictor import Prediction
 
 
+FOR_ENGINEERS: Final = "For engineers: the model, its test numbers and its times"
+"""Where a patient meets words of the trade, and is told so."""
+
+
 def draw(checkpoint: "Checkpoint", prediction: "Prediction", reader: Reader) -> None:
     """Draw the details, open for those who read models for a living."""
     at_once = reader.name == "ML"
     st.header("Behind the answer", anchor=False)
-    with st.expander("What the network saw", icon=":material/crop:", expanded=at_once):
+    with st.expander("What the model saw", icon=":material/crop:", expanded=at_once):
         _draw_seen(prediction)
+    if reader.name == "patient":
+        with st.expander(FOR_ENGINEERS, icon=":material/build:"):
+            _draw_checkpoint(checkpoint)
+            _draw_network(checkpoint, prediction)
+            _draw_timings(prediction)
+        return
     with st.expander(
         f"The checkpoint: {notices.plain(checkpoint.manifest.name)}",
         icon=":material/deployed_code:",
@@ -46,9 +56,9 @@ def draw_lacks(checkpoint: "Checkpoint") -> None:
 def _draw_seen(prediction: "Prediction") -> None:
     height, width = prediction.seen.shape[:2]
     st.image(
-        prediction.seen, width=min(width, 360), alt="The picture as the network saw it, cropped and resized"
+        prediction.seen, width=min(width, 360), alt="The picture as the model saw it, cropped and resized"
     )
-    st.caption(f"All that the network got: the picture resized and cut to {width} × {height} pixels.")
+    st.caption(f"All that the model got: the picture resized and cut to {width} × {height} pixels.")
 
 
 def _draw_checkpoint(checkpoint: "Checkpoint") -> None:

@@ -1,5 +1,6 @@
 // The card of a tour's station: what to look at, and the ways on, back and out.
 //
+// The card lies below the page, which ends where it begins: whatever the screen's size, it covers nothing.
 // The page scrolls to what the card speaks of until it has settled or a person does something. Arrow keys go on
 // and back while the card has the focus, Escape leaves.
 
@@ -45,9 +46,17 @@ export default function ({ data, parentElement }) {
     event.preventDefault()
     part(`.${way}`).click()
   }
-  // The end of the page stays in reach behind the card.
-  const block = document.querySelector("[data-testid=stMainBlockContainer]")
-  if (block) block.style.paddingBottom = `${card.offsetHeight + 48}px`
+  const main = document.querySelector("[data-testid=stMain]")
+  const makeRoom = () => {
+    if (!main) return
+    main.style.bottom = "auto"
+    main.style.height = `calc(100% - ${card.offsetHeight}px)`
+    card.style.left = `${Math.round(main.getBoundingClientRect().left)}px`
+  }
+  const sizes = new ResizeObserver(makeRoom)
+  sizes.observe(card)
+  if (main) sizes.observe(main)
+  makeRoom()
   if (parentElement.station !== data.number) {
     parentElement.station = data.number
     part("details").open = true
@@ -57,6 +66,7 @@ export default function ({ data, parentElement }) {
   }
   return () => {
     parentElement.stop?.()
-    if (block) block.style.paddingBottom = ""
+    sizes.disconnect()
+    if (main) main.style.bottom = main.style.height = ""
   }
 }

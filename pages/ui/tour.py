@@ -1,8 +1,8 @@
 """A tour of about three minutes over the real pages, with drawn pictures. Add a station to STATIONS.
 
 A station is an address: `?tour=1` and so on, with all that its page needs to show it, so its link works cold,
-on a server that has nothing but what comes with the code. The card never covers the page's controls for long:
-it folds away, and everything behind it can be used meanwhile.
+on a server that has nothing but what comes with the code. The card covers nothing: the page ends
+where it begins, it folds away, and everything can be used meanwhile.
 """
 
 from collections.abc import Mapping

@@ -55,6 +55,7 @@ def test_a_visitor_walks_the_tour_by_keyboard_and_leaves(open_at, own_server):
     settle(page)
     expect(card.locator(".words")).to_be_focused()
     assert violations(page) == []
+    covers_nothing(page, card, STATIONS[0].at)
     page.keyboard.press("ArrowRight")
     page.wait_for_url("**tour=2**")
     card.get_by_text(STATIONS[1].title).wait_for()
@@ -66,6 +67,26 @@ def test_a_visitor_walks_the_tour_by_keyboard_and_leaves(open_at, own_server):
     page.wait_for_url(re.compile(r"/predict\?reader=clinician$"))
     settle(page)
     assert card.count() == 0
+
+
+def covers_nothing(page, card, at):
+    """The page ends where the card begins, and what a station speaks of is in sight above it."""
+    page.wait_for_function(
+        "([card, at]) => { const ends = (one) => document.querySelector(one).getBoundingClientRect().bottom;"
+        " const { top, height } = card.getBoundingClientRect();"
+        " return ends('[data-testid=stMain]') <= top + 1 && height < 0.42 * innerHeight"
+        " && (!at || ends('.st-key-' + at) <= top) }",
+        arg=[card.element_handle(), at],
+    )
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_no_station_of_the_tour_covers_what_it_speaks_of(open_at, own_server, width):
+    for number, station in enumerate(STATIONS, 1):
+        page = open_at(f"{own_server}/?tour={number}&reader=clinician", width=width)
+        card = page.get_by_role("navigation", name="Tour")
+        card.get_by_text(station.title).wait_for()
+        covers_nothing(page, card, station.at)
 
 
 def test_a_clinician_weighs_the_answer_and_takes_it_along(open_at, own_server, picture):

@@ -34,3 +34,28 @@ def test_a_part_is_hidden_by_keyboard_and_by_pointer(open_at, server):
     page.get_by_role("button", name="Start over").click()
     page.wait_for_url(re.compile(r"^((?!changes=).)*$"))
     assert page.get_by_test_id("stException").count() == 0
+
+
+def test_an_outline_is_drawn_by_keyboard_refused_and_cleared(open_at, server):
+    page = open_at(f"{server}/predict?closer=the+lesion%27s+shape&draw_outline=true")
+    surface = page.get_by_role("application", name="Draw the lesion's outline")
+    surface.press(" ")
+    for way in (["Shift+ArrowRight"] * 3, ["Shift+ArrowDown"] * 3):
+        for key in way:
+            surface.press(key)
+        surface.press(" ")
+    page.get_by_text(re.compile("^Marked: 50 % right, 50 % down")).wait_for()
+    surface.press("Enter")
+    page.wait_for_url(re.compile("&outline="))
+    page.get_by_text("drawn by you").first.wait_for()
+    settle(page)
+
+    surface.press(" ")
+    surface.press(" ")
+    surface.press(" ")
+    page.get_by_role("button", name="Use this outline").click()
+    page.get_by_text(re.compile("The outline encloses nothing")).wait_for()
+    settle(page)
+    page.get_by_role("button", name="Clear my outline").click()
+    page.wait_for_url(re.compile(r"^((?!&outline=).)*$"))
+    assert page.get_by_test_id("stException").count() == 0

@@ -11,21 +11,27 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from core import jobs, words
+from core.data.drawn_masks import write_outlines
 from core.data.lesion_shape import MEASURES
 from core.data.readers import read_dataset
 from core.data.synthetic import draw_lesion, make_dataset
+from core.explain.spoken import CHECK_WORDS
 from core.predict.heldout import HeldOut, PredictionSets, ScoreRange
 from core.words import READERS
 from pages.ui import notices
+from pages.ui.details import FOR_ENGINEERS
 from pages.ui.predict import lesion
-from pages.ui.predict.brush import read_shape
+from pages.ui.predict.brush import read_shape, read_use
 from tests.pages.checkpoints import write_checkpoint
-from tests.pages.reading import said
+from tests.pages.reading import everything, said
+from tests.plain_words import FOREIGN_TO_PATIENTS
 
 MOSTLY_NEVUS = {"nv": 1.0, "mel": 0.6, "bcc": 0.2}
 CLEARLY_NEVUS = {"nv": 3.0, "mel": -1.0}
 
-ON_THE_LESION = "More evidence on the lesion than a blob has"
+ON_THE_LESION = CHECK_WORDS["patient"]["lesion"].title
+BOX = [[0.2, 0.2], [0.8, 0.2], [0.8, 0.7], [0.2, 0.7]]
+EIGHT = [[0.2, 0.2], [0.8, 0.8], [0.8, 0.2], [0.2, 0.8]]
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +117,7 @@ def test_the_set_and_the_frequency_are_said_alike_to_all_readers(open_page, use,
 
 def test_a_checkpoint_without_them_says_not_fitted(predict):
     text = said(predict())
-    assert "Prediction set: not fitted" in text
+    assert "Which diagnoses stay possible: not fitted" in text
     assert "was right: not fitted" in text
 
 
@@ -176,7 +182,7 @@ def test_a_map_with_nothing_for_a_diagnosis_says_so(open_page, use, tmp_path):
     use(write_checkpoint(tmp_path / "flat", bias=CLEARLY_NEVUS))
     app = open_page("Predict")
     assert not app.exception
-    assert any("No positive evidence" in info.value for info in app.info)
+    assert any("Nothing in favour" in info.value for info in app.info)
 
 
 def test_a_benign_top_above_the_threshold_is_called_a_conflict(open_page, use, tmp_path):
@@ -436,10 +442,10 @@ def test_the_datasets_own_mask_goes_before_the_networks(predict, monkeypatch, tm
     monkeypatch.setenv("LESIONLENS_DATA", str(tmp_path))
     app = predict(picture="dataset", image_id=image_id, closer="the lesion's shape")
     assert not app.exception
-    assert "the dataset's own mask" in said(app, "caption")
+    assert "the dataset's own outline" in said(app, "caption")
     assert table(app, "value")["Area"] == f"{20 * 40}\N{NO-BREAK SPACE}px²"
     trusted = predict(picture="dataset", image_id=image_id, closer="can the map be trusted?")
-    assert "as the dataset's own mask has it" in table(trusted, "finding")[ON_THE_LESION]
+    assert "as the dataset's own outline has it" in table(trusted, "finding")[ON_THE_LESION]
 
 
 def test_a_mask_network_that_is_broken_is_named_and_the_answer_stays(predict, monkeypatch, tmp_path):
@@ -456,10 +462,82 @@ def test_a_mask_network_that_is_broken_is_named_and_the_answer_stays(predict, mo
 
 
 def test_a_brush_is_not_trusted():
-    assert read_shape({"use": "hide", "points": [[0, 0], [0.5, 0], [0.5, 0.5]]}).name == "hide"
-    for sent in (None, 3, {}, {"use": "eat", "points": [[0, 0]] * 3}, {"use": "hide", "points": [[0, 9]] * 3},
-                 {"use": "hide", "points": "abc"}, {"use": "hide", "points": [[0, 0]] * 99}):  # fmt: skip
-        assert read_shape(sent) is None
+    sent = {"use": "hide", "points": [[0, 0], [0.5, 0], [0.5, 0.5]]}
+    assert read_shape(sent) == ((0, 0), (0.5, 0), (0.5, 0.5))
+    assert read_use(sent, {"hide": "Hide"}) == "hide"
+    for sent in (None, 3, {}, {"use": "eat", "points": [[0, 9]] * 3}, {"use": "eat", "points": "abc"},
+                 {"use": "eat", "points": [[0, 0]] * 99}):  # fmt: skip
+        assert read_shape(sent) == ()
+        assert read_use(sent, {"hide": "Hide"}) is None
+
+
+def outline_of(kind, *outlines):
+    return write_outlines(f"drawing:{kind}:11", outlines)
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_an_outline_drawn_by_hand_goes_before_the_networks_and_is_said_to(predict, reader):
+    drawn = {"outline": outline_of("mel", BOX), "reader": reader}
+    app = predict(closer="the lesion's shape", **drawn)
+    assert not app.exception
+    assert "drawn by you" in said(app, "caption")
+    measures = table(app, "value")
+    assert measures["Share of the picture"].startswith("30.")
+    trusted = predict(closer="can the map be trusted?", **drawn)
+    assert "drawn by you" in said(trusted, "caption")
+    assert "as drawn by you" in table(trusted, "finding")[CHECK_WORDS[reader]["lesion"].title]
+
+
+def test_an_outline_is_undone_and_cleared_back_to_the_networks(predict):
+    smaller = [[0.3, 0.3], [0.6, 0.3], [0.6, 0.6]]
+    app = predict(closer="the lesion's shape", outline=outline_of("mel", BOX, smaller))
+    first = table(app, "value")["Area"]
+    app.button(key="outline_undo").click().run()
+    assert table(app, "value")["Area"] != first
+    assert "drawn by you" in said(app, "caption")
+    app.button(key="outline_clear").click().run()
+    assert not app.exception
+    assert "outline model's" in said(app, "caption")
+    assert "outline" not in app.query_params
+    assert not [one for one in app.button if one.key == "outline_undo"]
+
+
+def test_an_outline_stays_with_its_picture(predict):
+    app = predict(closer="the lesion's shape", outline=outline_of("nv", BOX))
+    assert "drawn by you" not in said(app)
+
+
+def test_an_outline_that_makes_no_mask_is_refused_by_name_and_the_network_s_stays(predict):
+    app = predict(closer="the lesion's shape", outline=outline_of("mel", EIGHT))
+    assert not app.exception
+    assert "crosses itself" in said(app, "error")
+    assert "outline model's" in said(app, "caption")
+
+
+VIEWS_OF_REASONS = (
+    "why A rather than B",
+    "other methods",
+    "can the map be trusted?",
+    "the lesion's shape",
+)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [{"all_maps": "true"}, {"picture": "several"}, {"picture": "upload"}, {"commit_first": "true"},
+     {"drawing": "no lesion: a page of text"},
+     *({"closer": view, "draw_outline": "true"} for view in VIEWS_OF_REASONS),
+     *({"what_if": view, "changes": "rotate:45"} for view in VIEWS)],
+)  # fmt: skip
+def test_no_word_of_the_trade_meets_a_patient(open_page, query):
+    app = open_page("Predict", **query)
+    assert not app.exception
+    told = set(everything(app))
+    for panel in app.expander:
+        if panel.label == FOR_ENGINEERS:
+            told -= set(everything(panel))
+    strange = {text: FOREIGN_TO_PATIENTS.findall(text) for text in told if FOREIGN_TO_PATIENTS.search(text)}
+    assert strange == {}
 
 
 def test_several_pictures_stand_side_by_side_and_become_a_table(predict):
@@ -568,7 +646,7 @@ def test_the_engineer_sees_layers_logits_and_times(predict):
 
 
 def test_a_layer_can_be_chosen_and_one_that_is_none_is_refused(predict):
-    app = predict(closer="other methods")
+    app = predict(closer="other methods", reader="ML")
     app.selectbox(key="cam_layer").select("blocks.4").run()
     assert not app.exception
     assert "At blocks.4: 112 channels" in said(app)

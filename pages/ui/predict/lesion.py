@@ -1,4 +1,8 @@
-"""Where the lesion is, who says so, and its shape and colours: geometry that the model does not use."""
+"""Where the lesion is, who says so, and its shape and colours: geometry that the model does not use.
+
+Drawn by hand, else the dataset's own, else what our network finds: whose it is stands beside it everywhere.
+What a person draws stands in the address, with a mark of its picture.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,20 +12,27 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core import words
+from core.data.changes import Points
+from core.data.drawn_masks import fill_outline, read_outlines, write_outlines
 from core.data.lesion_shape import MEASURES, measure_lesion
 from core.data.masks import as_seen, draw_outline, find_masks, read_mask
-from core.errors import LesionLensError
+from core.data.pictures import downscaled
+from core.errors import LesionLensError, OutlineError
+from core.explain import spoken
 from core.heap import leave_out_of_collection
+from core.words import Reader
 from pages.ui import cache, notices
 from pages.ui.inputs import Asked
-from pages.ui.predict.whatif import Question
+from pages.ui.predict import brush
+from pages.ui.predict.whatif import SHOWN_PX, Question
 
 if TYPE_CHECKING:
     from core.explain.lesion_mask import LesionMask
     from core.explain.trust import Place
 
 OUTLINE: Final = (255, 214, 10)
+_OUTLINES: Final = "outline"
+_REFUSED: Final = "outline_refused"
 
 
 @dataclass(frozen=True)
@@ -29,44 +40,51 @@ class Outlined:
     """A lesion's outline in the picture.
 
     mask: bool (H, W), of the picture's own size; None where none is known.
-    source: as in `core.explain.trust.Place`. said: the same for whoever looks at the outline.
+    whose: who says so, in the reader's words.
     problem: why nobody could look; None where somebody did.
     """
 
     mask: np.ndarray | None
-    source: str
-    said: str
+    whose: spoken.Whose
     problem: LesionLensError | None = None
 
 
 def draw(question: Question, code: str) -> None:  # noqa: ARG001 -- of no diagnosis in particular
-    """Draw the outline and what is measured on it."""
-    found = outlined(question.asked)
+    """Draw the outline and what is measured on it, and let a person draw another one."""
+    found = outlined(question.asked, question.reader)
     st.badge("geometry, not used by the model", icon=":material/straighten:", color="gray")
-    if found.mask is None:
-        st.info(found.source, icon=":material/search_off:")
-        st.caption(found.said)
-        return
     seeing, reading = st.columns([2, 3], gap="large")
     with seeing:
-        thickness_px = max(2, found.mask.shape[1] // 250)
-        st.image(
-            draw_outline(question.asked.pixels, found.mask, colour=OUTLINE, thickness_px=thickness_px),
-            width="stretch",
-            alt=f"The picture with the lesion's outline. {found.said}",
+        by_hand = st.toggle(
+            "Draw the outline by hand",
+            key="draw_outline",
+            bind="query-params",
+            help="For this picture your outline then goes before every other one.",
         )
-        st.caption(found.said)
+        if by_hand:
+            _draw_brush(question.asked, found)
+        elif found.mask is not None:
+            st.image(
+                _with_outline(question.asked.pixels, found.mask),
+                width="stretch",
+                alt=f"The picture with the lesion's outline. {found.whose.said}",
+            )
+        _draw_whose(question.asked, found)
     with reading:
-        _draw_measures(question.asked, found.mask)
+        if found.mask is not None:
+            _draw_measures(question, found.mask)
+        else:
+            st.info("Nothing can be measured without an outline.", icon=":material/straighten:")
 
 
-def warn(asked: Asked) -> None:
+def warn(asked: Asked, reader: Reader) -> None:
     """Warn where no lesion is found.
 
     It is no reason to refuse an answer: together with the other reasons it would have refused more than 5 in
-    100 of the validation pictures, and it added little on clinical photos.
+    100 of the validation pictures, and it added little on clinical photos. Nor does an outline that a person
+    draws make it go away.
     """
-    found = outlined(asked)
+    found = _unaided(asked, reader)
     if found.problem is not None:
         notices.refuse(found.problem)
     elif found.mask is None:
@@ -81,43 +99,125 @@ def place(question: Question) -> "Place":
     """Return where the lesion is in what the network saw, and who says so."""
     from core.explain.trust import Place
 
-    found = outlined(question.asked)
+    found = outlined(question.asked, question.reader)
     seen = None if found.mask is None else as_seen(found.mask, question.looked.seen.shape[:2])
-    return Place(seen, found.source)
+    return Place(seen, found.whose.source)
 
 
-def outlined(asked: Asked) -> Outlined:
-    """Return the lesion's outline: the dataset's own mask where there is one, else what our network finds."""
+def on_paper(asked: Asked, reader: Reader) -> str:
+    """Return what a report says of the outline: whose it is, and the shape that was measured on it."""
+    found = outlined(asked, reader)
+    whose = f"Outline of the lesion (geometry, not used by the model): {found.whose.on_paper}."
+    if found.mask is None:
+        return whose
+    measured = _measured(asked.digest, found.mask.tobytes(), asked.pixels, found.mask)
+    said = (f"{one.title.lower()} {one.say(measured[name])}" for name, one in MEASURES.items())
+    return f"{whose} Measured on it: {', '.join(said)}."
+
+
+def outlined(asked: Asked, reader: Reader) -> Outlined:
+    """Return the lesion's outline: drawn by hand, else the dataset's own, else what our network finds."""
+    drawn = _drawn(asked)
+    if drawn:
+        try:
+            return Outlined(fill_outline(drawn[-1], asked.pixels.shape[:2]), spoken.DRAWN)
+        except OutlineError as problem:
+            # What a person draws is refused before it is kept: this came with the address.
+            notices.refuse(problem)
+    return _unaided(asked, reader)
+
+
+def _unaided(asked: Asked, reader: Reader) -> Outlined:
+    """Return the lesion's outline without a person's help."""
     true = _of_dataset(asked)
     if true is not None:
-        return Outlined(true, "as the dataset's own mask has it", "The outline is the dataset's own mask.")
+        return Outlined(true, spoken.of_dataset(reader))
     try:
         found, dice = _found(asked.digest, asked.pixels)
     except LesionLensError as problem:
-        return Outlined(
-            None, "No mask of the lesion is known.", "The mask network could not be loaded.", problem
-        )
+        return Outlined(None, spoken.of_nobody(reader), problem)
     if not found.found:
-        return Outlined(
-            None,
-            "The mask network finds no lesion in this picture.",
-            "What it marked, if anything, is smaller or less sure than in 199 of 200 dermoscopic pictures.",
+        return Outlined(None, spoken.not_found(reader))
+    return Outlined(found.mask, spoken.found_by_network(found.certainty, dice, reader))
+
+
+def _draw_whose(asked: Asked, found: Outlined) -> None:
+    """Say whose the outline is; of one that was drawn by hand let go of the last, or of all."""
+    drawn = _drawn(asked)
+    if found.mask is None:
+        st.info(found.whose.source, icon=":material/search_off:")
+    st.caption(found.whose.said)
+    if not drawn:
+        return
+    with st.container(horizontal=True):
+        st.button(
+            "Undo",
+            icon=":material/undo:",
+            key="outline_undo",
+            on_click=_keep,
+            args=(asked, drawn[:-1]),
+            help="Back to the outline before this one.",
         )
-    return Outlined(
-        found.mask,
-        "as our mask network finds it",
-        f"The outline is our mask network's, on average {words.percent(found.certainty)} sure inside. On "
-        f"HAM10000's test pictures its masks overlap with the true ones by a mean Dice of {dice:.2f}.",
+        st.button(
+            "Clear my outline",
+            icon=":material/restart_alt:",
+            key="outline_clear",
+            on_click=_keep,
+            args=(asked, ()),
+            help="Back to the outline that nobody drew here.",
+        )
+
+
+def _draw_brush(asked: Asked, found: Outlined) -> None:
+    shown = asked.pixels if found.mask is None else _with_outline(asked.pixels, found.mask)
+    brush.draw(
+        downscaled(shown, max_side_px=SHOWN_PX),
+        key="outline_brush",
+        digest=f"{asked.digest}|{st.query_params.get(_OUTLINES, '')}",
+        label="Draw the lesion's outline",
+        uses={"outline": "Use this outline"},
+        marked=lambda _use, corners: _take(asked, corners),
+        by_corners=True,
     )
+    st.caption("Set corner after corner round the lesion. Without “Polygon”, a drag draws an oval.")
+    refused = st.session_state.pop(_REFUSED, None)
+    if refused is not None:
+        notices.refuse(refused, icon=":material/gesture:")
 
 
-def _draw_measures(asked: Asked, mask: np.ndarray) -> None:
-    measured = _measured(asked.digest, mask.tobytes(), asked.pixels, mask)
+def _take(asked: Asked, corners: Points) -> None:
+    """Keep what a person drew, where it makes a mask."""
+    try:
+        fill_outline(corners, asked.pixels.shape[:2])
+    except OutlineError as problem:
+        st.session_state[_REFUSED] = problem
+    else:
+        _keep(asked, (*_drawn(asked), corners))
+
+
+def _keep(asked: Asked, outlines: tuple[Points, ...]) -> None:
+    if outlines:
+        st.query_params[_OUTLINES] = write_outlines(asked.digest, outlines)
+    else:
+        st.query_params.pop(_OUTLINES, None)
+
+
+def _drawn(asked: Asked) -> tuple[Points, ...]:
+    return read_outlines(asked.digest, st.query_params.get(_OUTLINES, ""))
+
+
+def _with_outline(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    return draw_outline(pixels, mask, colour=OUTLINE, thickness_px=max(2, mask.shape[1] // 250))
+
+
+def _draw_measures(question: Question, mask: np.ndarray) -> None:
+    measured = _measured(question.asked.digest, mask.tobytes(), question.asked.pixels, mask)
+    plainly = question.reader.name == "patient"
     st.table(
         {
             "measure": [one.title for one in MEASURES.values()],
             "value": [one.say(measured[name]) for name, one in MEASURES.items()],
-            "what it is": [one.about for one in MEASURES.values()],
+            "what it is": [one.explain(plainly=plainly) for one in MEASURES.values()],
         },
         alt="Measures of the lesion's shape and colours",
     )

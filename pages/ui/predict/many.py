@@ -88,7 +88,7 @@ def _draw_table(scores: pd.DataFrame) -> None:
     answered = int((scores["problem"] == "").sum())
     above = int(scores["above_threshold"].eq(True).sum())
     judged = scores["above_threshold"].notna().any()
-    said = f", {above} above the threshold" if judged else "; this checkpoint has no threshold"
+    said = f", {above} above the threshold" if judged else "; this model has no threshold"
     st.markdown(f"**{answered} of {len(scores)} answered{said}.**")
     share = st.column_config.NumberColumn(format="percent")
     # Streamlit's own table has a download too, which guards nothing.

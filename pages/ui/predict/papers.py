@@ -4,9 +4,12 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from core.explain import spoken
 from core.labels import INDEX
 from core.words import Reader
 from pages.ui import charts
+from pages.ui.inputs import Asked
+from pages.ui.predict import lesion
 
 if TYPE_CHECKING:
     from core.models.checkpoint import Checkpoint
@@ -14,11 +17,11 @@ if TYPE_CHECKING:
     from core.predict.report import Paper
 
 
-def draw(checkpoint: "Checkpoint", prediction: "Prediction", reader: Reader) -> None:
+def draw(checkpoint: "Checkpoint", prediction: "Prediction", asked: Asked, reader: Reader) -> None:
     """Draw the two downloads."""
     st.header("Take it along", anchor=False)
     st.caption(
-        "Picture, answer, evidence, facts and the checkpoint's limits on one page. Made on your click, kept "
+        "Picture, answer, evidence, facts and the model's limits on one page. Made on your click, kept "
         "nowhere."
     )
 
@@ -31,10 +34,10 @@ def draw(checkpoint: "Checkpoint", prediction: "Prediction", reader: Reader) -> 
         return write_paper(
             prediction,
             painted,
-            charts.describe(found),
-            model=checkpoint.manifest.model,
-            data=checkpoint.manifest.data,
+            charts.describe(found, unit=spoken.unit(reader)),
+            manifest=checkpoint.manifest,
             lacks=checkpoint.lacks,
+            outline=lesion.on_paper(asked, reader) if prediction.unknown.known else "",
             reader=reader,
         )
 

@@ -8,6 +8,7 @@ import streamlit as st
 
 from core import words
 from core.errors import LesionLensError
+from core.explain import spoken
 from core.labels import BY_CODE, CODES, INDEX
 from pages.ui import cache, charts, notices
 from pages.ui.predict import lesion
@@ -15,7 +16,7 @@ from pages.ui.predict.whatif import Question
 
 if TYPE_CHECKING:
     from core.explain.layers import Layer
-    from core.explain.trust import Place, TrustCard
+    from core.explain.trust import TrustCard
     from core.models.checkpoint import Checkpoint
     from core.predict.predictor import Look
 
@@ -45,22 +46,29 @@ def _draw_rather(question: Question, code: str) -> None:
     difference = evidence.maps[first] - evidence.maps[second]
     limit = max(float(np.abs(difference).max()), 1e-6)
     terms, other_terms = evidence.terms(first), evidence.terms(second)
-    parts = {
-        words.term_name(term, question.reader): value - other_terms[term] for term, value in terms.items()
-    }
+    reader = question.reader
+    unit = spoken.unit(reader)
+    parts = {words.term_name(term, reader): value - other_terms[term] for term, value in terms.items()}
+    said = charts.describe(difference, unit=unit)
     left, right = st.columns(2, gap="large")
-    alt = f"Evidence for {BY_CODE[code].name} minus evidence for {name}. {charts.describe(difference)}"
+    alt = f"Evidence for {BY_CODE[code].name} minus evidence for {name}. {said}"
     with left:
         st.caption(f"Orange speaks for {BY_CODE[code].name}, blue for {name}.")
         painted = charts.overlay(prediction.seen, difference, limit=limit, opacity=0.7)
         st.plotly_chart(
-            charts.evidence(painted, difference, limit=limit), key="rather", config=charts.CONFIG, alt=alt
+            charts.evidence(painted, difference, limit=limit, unit=unit),
+            key="rather",
+            config=charts.CONFIG,
+            alt=alt,
         )
-        st.caption(charts.describe(difference))
+        st.caption(said)
     with right:
-        st.caption("The difference of the two logits, term by term; above zero the first is ahead.")
+        st.caption(f"What sets the two apart, term by term, {unit}; above zero the first is ahead.")
         st.plotly_chart(
-            charts.waterfall(parts, code), key="rather_sum", config=charts.CONFIG, alt=charts.spell(parts)
+            charts.waterfall(parts, code, unit=unit),
+            key="rather_sum",
+            config=charts.CONFIG,
+            alt=charts.spell(parts),
         )
         st.caption(charts.spell(parts))
 
@@ -68,10 +76,15 @@ def _draw_rather(question: Question, code: str) -> None:
 def _draw_methods(question: Question, code: str) -> None:
     from core.explain.cam import METHODS, methods_for
 
+    plainly = question.reader.name == "patient"
+    whence = (
+        "of the same diagnosis"
+        if plainly
+        else "of the same class, by default at the same place of the network as the evidence maps"
+    )
     st.caption(
-        "Maps by other people's methods, of the same class, by default at the same place of the network as "
-        "the evidence maps. Each is cut at zero and stretched to its own strongest place, so they cannot be "
-        "compared in strength."
+        f"Maps by other people's methods, {whence}. Each is cut at zero and stretched to its own strongest "
+        "place, so they cannot be compared in strength."
     )
     fitting = methods_for(question.checkpoint)
     quick = [name for name, method in fitting.items() if not method.slow]
@@ -88,7 +101,7 @@ def _draw_methods(question: Question, code: str) -> None:
     with placing:
         layer = _ask_layer(question)
     if layer is not None:
-        st.caption(f"At {notices.plain(layer.title)}.")
+        st.caption(f"At {notices.plain(layer.name if plainly else layer.title)}.")
     slow = [name for name, method in fitting.items() if method.slow]
     chosen += [name for name in slow if _wants(question, code, name, layer)]
     with st.grid(4, min_column_width=170, gap="small"):
@@ -129,7 +142,7 @@ def _wants(question: Question, code: str, name: str, layer: "Layer | None") -> b
         f"{METHODS[name].title}, about {max(1, round(seconds))} s",
         key=f"run_{name}",
         icon=":material/hourglass_top:",
-        help="It needs one pass through the network for each of its channels.",
+        help="It looks at the picture again and again: once for each thing that the model looks for.",
     ):
         st.session_state["slow_cam"] = key
     return bool(st.session_state.get("slow_cam") == key)
@@ -142,64 +155,56 @@ def _draw_method(question: Question, code: str, name: str, layer: "Layer | None"
         question.checkpoint.identity, question.asked.digest, code, name,
         None if layer is None else layer.name, question.checkpoint, question.looked.seen,
     )  # fmt: skip
-    about = METHODS[name].about if found.any() else "nothing speaks for this diagnosis"
+    about = "" if question.reader.name == "patient" else f": {METHODS[name].about}"
+    if not found.any():
+        about = ": nothing speaks for this diagnosis"
     st.image(
         charts.overlay(question.looked.seen, found, limit=1.0, opacity=0.7),
-        caption=f"**{METHODS[name].title}**: {about}",
+        caption=f"**{METHODS[name].title}**{about}",
         width="stretch",
-        alt=f"{METHODS[name].title} of {BY_CODE[code].name}: {about}",
+        alt=f"{METHODS[name].title} of {BY_CODE[code].name}{about}",
     )
 
 
 def _draw_trust(question: Question, code: str) -> None:
-    place = lesion.place(question)
-    card = _card(
-        question.checkpoint.identity,
-        question.asked.digest,
-        code,
-        question.checkpoint,
-        question.looked,
-        place,
-        place.source,
-    )
-    st.markdown(f"**{card.verdict}**")
+    from core.explain.trust import placed
+
+    reader, checkpoint, looked = question.reader, question.checkpoint, question.looked
+    card = _card(checkpoint.identity, question.asked.digest, code, checkpoint, looked)
+    card = placed(card, looked, INDEX[code], lesion.place(question))
+    st.markdown(f"**{spoken.verdict(card, reader)}**")
     st.table(
         {
-            "check": [check.title for check in card.checks],
+            "check": [spoken.title(check, reader) for check in card.checks],
             "outcome": [_STATES[check.state] for check in card.checks],
-            "finding": [check.finding for check in card.checks],
+            "finding": [spoken.finding(check, card, reader) for check in card.checks],
         },
         alt="What was checked of the map, and what came out",
     )
+    st.caption(
+        f"{lesion.outlined(question.asked, reader).whose.said} Another one can be drawn by hand: look closer "
+        "at the lesion's shape."
+    )
     left, right = st.columns(2, gap="large")
+    said, twin = spoken.curves(card, reader), spoken.TWINS[reader.name]
     with left:
         st.subheader("Taken away and put back", anchor=False)
         st.plotly_chart(
-            charts.faithfulness(card.curves),
+            charts.faithfulness(card.curves, unit=spoken.unit(reader)),
             key="faithfulness",
             config=charts.CONFIG,
-            alt=_spell_curves(card),
+            alt=said,
         )
-        st.caption(_spell_curves(card))
+        st.caption(said)
     with right:
-        st.subheader("The twin with random weights", anchor=False)
+        st.subheader(twin.title, anchor=False)
         scale = float(np.abs(card.twin).max()) or 1.0
         st.image(
-            charts.overlay(question.looked.seen, card.twin, limit=scale, opacity=0.7),
+            charts.overlay(looked.seen, card.twin, limit=scale, opacity=0.7),
             width=360,
-            alt="The map of a network that learned nothing, stretched to its own scale",
+            alt=f"{twin.title}, stretched to its own scale",
         )
-        st.caption(
-            "The same network with random weights, on its own scale: it learned nothing, so what its map "
-            "shares with the real one says nothing of what was learned."
-        )
-
-
-def _spell_curves(card: "TrustCard") -> str:
-    return (
-        f"The logit while the strongest places go first (deletion {card.curves.deletion_gain:+.2f}) and come "
-        f"first (insertion {card.curves.insertion_gain:+.2f}), against random orders; above zero is better."
-    ).replace("-", "−")
+        st.caption(twin.caption)
 
 
 VIEWS: Final[dict[str, Callable[[Question, str], None]]] = {
@@ -234,9 +239,8 @@ def _card(
     code: str,
     _checkpoint: "Checkpoint",
     _looked: "Look",
-    _place: "Place",
-    source: str,  # noqa: ARG001 -- a dataset that is offered meanwhile brings masks
 ) -> "TrustCard":
+    """Return the card without a place of the lesion: that is laid on afterwards, whosever outline it is."""
     from core.explain.trust import examine
 
-    return examine(_checkpoint, _looked, INDEX[code], place=_place)
+    return examine(_checkpoint, _looked, INDEX[code])

@@ -12,7 +12,15 @@ import numpy as np
 import streamlit as st
 
 from core import words
-from core.data.changes import CHANGES, STANDARD, Applied, apply_all, read_changes, write_changes
+from core.data.changes import (
+    CHANGES,
+    STANDARD,
+    Applied,
+    Points,
+    apply_all,
+    read_changes,
+    write_changes,
+)
 from core.data.pictures import downscaled
 from core.labels import BY_CODE, CODES
 from core.words import Reader
@@ -27,7 +35,7 @@ if TYPE_CHECKING:
 
 _CHANGES: Final = "changes"
 _PINNED: Final = "pinned"
-_SHOWN_PX: Final = 640
+SHOWN_PX: Final = 640
 _MOST: Final = 12
 
 
@@ -61,7 +69,7 @@ def _draw_facts(question: Question) -> None:
     from core.predict.whatif import curve
 
     if not question.checkpoint.manifest.uses_facts:
-        st.info("This checkpoint looks at the picture alone: no fact changes its answer.")
+        st.info("This model looks at the picture alone: no fact changes its answer.")
         return
     facts = question.before.facts
     st.caption(
@@ -243,14 +251,16 @@ def _draw_brush(question: Question) -> None:
     with asking:
         st.caption(
             "Drag a box, or click a polygon, and see how the answer lives without that part, or with nothing "
-            "else. The part is painted in the picture's own median colour."
+            "else. The part is painted evenly, in a colour of the picture's own."
         )
-        pixels = downscaled(apply_all(question.asked.pixels, applied), max_side_px=_SHOWN_PX)
+        pixels = downscaled(apply_all(question.asked.pixels, applied), max_side_px=SHOWN_PX)
         brush.draw(
             pixels,
             key="brush",
             digest=f"{question.asked.digest}|{write_changes(applied)}",
-            marked=_add,
+            label="Mark a part of the picture",
+            uses={"hide": "Hide this part", "keep": "Hide all else"},
+            marked=_hide,
         )
         _draw_history(applied)
     with seeing:
@@ -262,7 +272,7 @@ def _draw_flip(question: Question) -> None:
 
     before = question.before
     if before.threshold is None:
-        st.info("This checkpoint has no threshold, so there is no decision that could turn.")
+        st.info("This model has no threshold, so there is no decision that could turn.")
         return
     side = "above" if before.above_threshold else "below"
     st.caption(
@@ -330,6 +340,11 @@ def _set(applied: tuple[Applied, ...]) -> None:
 
 def _add(one: Applied) -> None:
     _set((*_applied(), one)[:_MOST])
+
+
+def _hide(use: str, corners: Points) -> None:
+    if corners:
+        _add(Applied(use, points=corners))
 
 
 def _pin(applied: tuple[Applied, ...]) -> None:

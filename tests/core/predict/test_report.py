@@ -24,10 +24,11 @@ def checkpoint(tmp_path_factory):
     return load_checkpoint(folder)
 
 
-def paper_of(checkpoint, pixels, *, reader="patient", model="efficientnet_lite0"):
+def paper_of(checkpoint, pixels, *, reader="patient", model="efficientnet_lite0", outline=""):
     found = answer(checkpoint, look(checkpoint, pixels), Facts(age_years=70))
     return found, write_paper(
-        found, found.seen, "Strongest evidence for: centre.", model=model, data="nothing",
+        found, found.seen, "Strongest evidence for: centre.",
+        manifest=replace(checkpoint.manifest, model=model, data="nothing"), outline=outline,
         reader=READERS[reader], now=MOMENT,
     )  # fmt: skip
 
@@ -48,6 +49,12 @@ def test_a_patient_s_page_says_what_to_do_next(checkpoint):
     _, paper = paper_of(checkpoint, lesion(), reader="patient")
     assert SEE_SOMEBODY_SOON in to_html(paper)
     assert SEE_SOMEBODY_SOON not in to_html(paper_of(checkpoint, lesion(), reader="ML")[1])
+
+
+def test_the_page_says_whose_outline_is_in_use(checkpoint):
+    said = "Outline of the lesion: drawn by hand."
+    assert said in to_html(paper_of(checkpoint, lesion(), outline=said)[1])
+    assert "Outline" not in to_html(paper_of(checkpoint, lesion())[1])
 
 
 def test_a_pdf_is_one_page_for_every_reader(checkpoint):
@@ -77,7 +84,7 @@ def test_without_an_answer_there_are_reasons_and_no_numbers(checkpoint):
 def test_what_a_checkpoint_lacks_and_an_age_of_zero_are_said(checkpoint):
     found = answer(checkpoint, look(checkpoint, lesion()), Facts(age_years=0))
     paper = write_paper(
-        found, found.seen, "", model="other", data="not known", lacks=("It has no threshold.",),
+        found, found.seen, "", manifest=checkpoint.manifest, lacks=("It has no threshold.",),
         reader=READERS["ML"], now=MOMENT,
     )  # fmt: skip
     text = to_html(paper)

@@ -3,9 +3,15 @@
 import numpy as np
 import pytest
 
+from core.data.no_lesions import NO_LESIONS, draw_no_lesion
+from core.data.preprocessing import cover
 from core.data.synthetic import draw_lesion
 from core.errors import EvaluationError
+from core.models.catalog import CHECKPOINTS_FOLDER
+from core.models.checkpoint import load_checkpoint
+from core.predict.predictor import look
 from core.predict.unknown import AXES, FeatureStatistics, InputLimits, colours_of, energy_of, judge
+from core.words import READERS, refusal
 
 WIDTH = 256
 
@@ -173,3 +179,18 @@ def test_energy_is_the_log_of_summed_exponentials_and_never_overflows():
 def test_one_picture_sets_no_limits():
     with pytest.raises(EvaluationError, match="cannot tell what is usual"):
         InputLimits.fit(np.zeros((1, 7)), np.zeros((1, 6)), np.zeros(1))
+
+
+@pytest.fixture(scope="module")
+def bundled():
+    return load_checkpoint(CHECKPOINTS_FOLDER / "lesionlens-lite0", reference="bundled:lesionlens-lite0")
+
+
+@pytest.mark.parametrize("kind", NO_LESIONS)
+@pytest.mark.parametrize("size_px", [(450, 600), (120, 90)])
+def test_every_drawing_of_no_lesion_is_refused_at_any_size(bundled, kind, size_px):
+    for seed in range(2):
+        verdict = look(bundled, cover(draw_no_lesion(kind, seed), size_px)).unknown
+        assert not verdict.known
+        assert all(reason.endswith(".") for reason in verdict.reasons)
+        assert refusal(verdict.reasons, READERS["patient"]).tone == "none"
