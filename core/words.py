@@ -368,10 +368,10 @@ def natural_frequency(like: ScoreRange | None) -> str:
 def elsewhere(probability: float, place: Place, share: float, reader: Reader) -> str:
     """Say what a score means where malignancy is as common as assumed. probability: already moved there."""
     said = {
-        "patient": f"If {share:.1%} of the spots looked at are malignant",
-        "clinician": f"At a pre-test probability of {share:.1%}",
-        "ML": f"With a malignant prior of {share:.1%}",
-    }[reader.name].replace("%", f"{NBSP}%")
+        "patient": f"If {percent(share)} of the spots looked at are malignant",
+        "clinician": f"At a pre-test probability of {percent(share)}",
+        "ML": f"With a malignant prior of {percent(share)}",
+    }[reader.name]
     return (
         f"{said}, the same score means a malignancy probability of **{percent(probability)}**. The decision "
         f"and its threshold stay with the score as it is. Share of malignant lesions: {place.source}."

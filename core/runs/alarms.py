@@ -86,9 +86,9 @@ def one_class(story: Story) -> str | None:
     if not shares or shares[top] <= ONE_CLASS_SHARE:
         return None
     return (
-        f"{shares[top]:.0%} of the validation pictures are answered with {BY_CODE[CODES[top]].name.lower()}: "
-        "the network says the same nearly always. If it stays so, raise balance.sampler_power or lower the "
-        "learning rate."
+        f"{100 * shares[top]:.0f} % of the validation pictures are answered with "
+        f"{BY_CODE[CODES[top]].name.lower()}: the network says the same nearly always. If it stays so, raise "
+        "balance.sampler_power or lower the learning rate."
     )
 
 
@@ -143,8 +143,8 @@ def loader_bound(story: Story) -> str | None:
     if len(shares) < WINDOW or min(shares) <= WAITING_SHARE:
         return None
     return (
-        f"The steps wait for pictures {shares[-1]:.0%} of their time. Raise workers up to the number of free "
-        "processors, or close other programs."
+        f"The steps wait for pictures {100 * shares[-1]:.0f} % of their time. Raise workers up to the number "
+        "of free processors, or close other programs."
     )
 
 

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from PIL import Image
 
 from core.labels import BY_CODE, CODES, INDEX
-from core.words import percent, short_name
+from core.words import NBSP, percent, short_name
 from pages.ui import theme
 
 if TYPE_CHECKING:
@@ -22,6 +22,11 @@ LOGITS: Final = "logits"
 """The unit of evidence, unless a reader is spoken to otherwise (core.explain.spoken)."""
 _ROW_PX: Final = 46
 _LABEL_PX: Final = 14
+_SHARE_AXIS: Final = {
+    "range": [0, 1],
+    "tickvals": [0, 0.25, 0.5, 0.75, 1],
+    "ticktext": [f"{share}{NBSP}%" for share in (0, 25, 50, 75, 100)],
+}
 
 
 def count_diagnoses(table: pd.DataFrame) -> pd.DataFrame:
@@ -300,11 +305,14 @@ def over_ages(found: "Curve", *, now: float | None) -> go.Figure:
             x=found.at, y=found.probabilities[:, INDEX[code]], mode="lines",
             line={"color": colours[code], "width": 3},
             name=short_name(code),
-            hovertemplate="%{x} years: %{y:.1%}<extra>" + short_name(code) + "</extra>",
+            customdata=_percents(found, code),
+            hovertemplate="%{x} years: %{customdata}<extra>" + short_name(code) + "</extra>",
         )  # fmt: skip
     if now is not None:
         figure.add_vline(x=now, line={"color": theme.colour("textColor"), "width": 2, "dash": "dot"})
-    return _shares(figure, title="age in years")
+    figure.update_yaxes(**_SHARE_AXIS)
+    figure.update_xaxes(title="age in years")
+    return _shares(figure)
 
 
 def over_sites(found: "Curve", *, now: str | None) -> go.Figure:
@@ -316,24 +324,29 @@ def over_sites(found: "Curve", *, now: str | None) -> go.Figure:
         figure.add_bar(
             y=names, x=found.probabilities[:, INDEX[code]], orientation="h", name=short_name(code),
             marker_color=colours[code],
-            hovertemplate="%{y}: %{x:.1%}<extra>" + short_name(code) + "</extra>",
+            customdata=_percents(found, code),
+            hovertemplate="%{y}: %{customdata}<extra>" + short_name(code) + "</extra>",
         )  # fmt: skip
     figure.update_layout(barmode="stack", bargap=0.25)
-    figure = _shares(figure, title="")
-    figure.update_yaxes(tickformat=None, range=None, autorange="reversed", ticksuffix=" ")
-    figure.update_xaxes(range=[0, 1], tickformat=".0%")
-    return figure
+    figure.update_yaxes(autorange="reversed", ticksuffix=" ")
+    figure.update_xaxes(**_SHARE_AXIS)
+    return _shares(figure)
 
 
-def _shares(figure: go.Figure, *, title: str) -> go.Figure:
+def _percents(found: "Curve", code: str) -> list[str]:
+    return [percent(float(share)) for share in found.probabilities[:, INDEX[code]]]
+
+
+def _shares(figure: go.Figure) -> go.Figure:
     grid = theme.rgba(theme.colour("borderColor"), 0.6)
-    figure.update_yaxes(range=[0, 1], tickformat=".0%", gridcolor=grid)
-    figure.update_xaxes(title=title, gridcolor=grid)
+    figure.update_yaxes(gridcolor=grid)
+    figure.update_xaxes(gridcolor=grid)
     figure = plain(figure, bottom=46)
     return figure.update_layout(
         height=430,
-        # Room for the label of 100 %, half of which stands above the plot.
+        # Room for the label of 100 %, half of which stands outside the plot.
         margin_t=12,
+        margin_r=26,
         showlegend=True,
         legend={"orientation": "h", "y": -0.2, "yanchor": "top", "x": 0, "traceorder": "normal"},
     )
@@ -355,11 +368,14 @@ def faithfulness(curves: "Curves", *, unit: str = LOGITS) -> go.Figure:
             line={"color": colour, "width": 3, "dash": dash},
             hovertemplate="%{x:.0%} of the picture: %{y:.2f} " + unit + "<extra>" + name + "</extra>",
         )  # fmt: skip
-    figure.update_xaxes(title="share of the picture", tickformat=".0%", zeroline=False)
+    figure.update_xaxes(**_SHARE_AXIS, title="share of the picture", zeroline=False)
     figure.update_yaxes(title={"text": unit, "font": {"color": ink}}, zeroline=False)
     figure = plain(figure, bottom=46)
     return figure.update_layout(
-        height=340, showlegend=True, legend={"orientation": "h", "y": -0.25, "yanchor": "top", "x": 0}
+        height=340,
+        margin_r=26,
+        showlegend=True,
+        legend={"orientation": "h", "y": -0.25, "yanchor": "top", "x": 0},
     )
 
 
