@@ -6,14 +6,13 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from core.data.synthetic import draw_dataset, make_dataset
 from core.data.writing import PROVENANCE_NAME, UNFINISHED_NAME
 from pages.ui.explore.datasets import SYNTHETIC_IMAGES, SYNTHETIC_SEED
 from tests.e2e.conftest import serve, settle
-from tests.e2e.test_frame import STREAMLITS_OWN
+from tests.e2e.test_frame import violations
 
 pytestmark = pytest.mark.browser
 
@@ -152,13 +151,7 @@ def test_a_click_leads_over_the_gallery_to_an_answer_about_that_picture(open_at,
 def test_explore_can_be_used_by_everyone(open_at, server, mode, query_string):
     page = open_at(f"{server}/explore?{query_string}", mode=mode)
     expect(page.get_by_test_id("stSkeleton")).to_have_count(0, timeout=WAIT_MS)
-    violations = Axe().run(page).response["violations"]
-    assert [
-        f"{violation['id']}: {node['html'][:200]}"
-        for violation in violations
-        if violation["id"] not in STREAMLITS_OWN
-        for node in violation["nodes"]
-    ] == []
+    assert violations(page) == []
 
 
 def test_the_filtered_page_fits_a_phone_and_a_finger_filters(open_at, server):

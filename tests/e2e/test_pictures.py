@@ -3,14 +3,13 @@
 import math
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from core.data.readers import read_dataset
 from core.data.synthetic import make_dataset
 from core.predict.features import checkpoint_extractor, compute_features
 from tests.e2e.conftest import serve, settle
-from tests.e2e.test_frame import STREAMLITS_OWN
+from tests.e2e.test_frame import violations
 
 WAIT_MS = 60_000
 
@@ -129,10 +128,4 @@ def test_gallery_and_map_can_be_used_by_everyone(place, open_at, mode, query):
         query += table["image_id"].iloc[0]
     page = open_at(f"{address}/explore?{query}", mode=mode)
     expect(page.get_by_test_id("stSkeleton")).to_have_count(0, timeout=WAIT_MS)
-    violations = Axe().run(page).response["violations"]
-    assert [
-        f"{violation['id']}: {node['html'][:200]}"
-        for violation in violations
-        if violation["id"] not in STREAMLITS_OWN
-        for node in violation["nodes"]
-    ] == []
+    assert violations(page) == []

@@ -5,7 +5,6 @@ import time
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from core.data.synthetic import make_dataset
@@ -13,7 +12,7 @@ from core.runs import control
 from core.runs.folder import RunFolder
 from tests.core.runs.making import write_run
 from tests.e2e.conftest import serve, settle
-from tests.e2e.test_frame import STREAMLITS_OWN
+from tests.e2e.test_frame import violations
 
 pytestmark = pytest.mark.browser
 
@@ -161,12 +160,6 @@ def test_everyone_can_start_and_compare(open_at, app_root, checkpoint, folder, t
     environment = {"LESIONLENS_CHECKPOINT": checkpoint, "LESIONLENS_DATA": str(folder)}
     with serve(app_root, **environment, LESIONLENS_RUNS=str(tmp_path)) as address:
         page = open_at(f"{address}/train?{query}")
-        violations = Axe().run(page).response["violations"]
-        assert [
-            f"{violation['id']}: {node['html'][:160]}"
-            for violation in violations
-            if violation["id"] not in STREAMLITS_OWN
-            for node in violation["nodes"]
-        ] == []
+        assert violations(page) == []
         page.set_viewport_size({"width": 390, "height": 800})
         assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= 390

@@ -1,10 +1,14 @@
 """The occlusion brush in a browser: by keyboard and by pointer, into the address and back out of it."""
 
 import re
+from itertools import zip_longest
+from urllib.parse import urlencode
 
 import pytest
 
+from pages.ui.predict import reasons, whatif
 from tests.e2e.conftest import settle
+from tests.e2e.test_frame import violations
 
 pytestmark = pytest.mark.browser
 
@@ -59,3 +63,15 @@ def test_an_outline_is_drawn_by_keyboard_refused_and_cleared(open_at, server):
     page.get_by_role("button", name="Clear my outline").click()
     page.wait_for_url(re.compile(r"^((?!&outline=).)*$"))
     assert page.get_by_test_id("stException").count() == 0
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_every_reason_and_every_what_if_can_be_used_by_everyone(open_at, server, mode):
+    found = {}
+    for reason, change in zip_longest(reasons.VIEWS, whatif.VIEWS):
+        query = {name: view for name, view in (("closer", reason), ("what_if", change)) if view}
+        page = open_at(f"{server}/predict?{urlencode(query | {'draw_outline': 'true'})}", mode=mode)
+        # A button that was just under the pointer keeps its tint.
+        page.mouse.move(1, 1)
+        found[reason, change] = violations(page)
+    assert {views: one for views, one in found.items() if one} == {}
