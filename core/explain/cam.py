@@ -1,9 +1,8 @@
 """Class activation maps by other people's methods, to hold against our evidence maps.
 
 The methods are those of pytorch-grad-cam. Add one by adding an entry to METHODS. Most need the activations at
-one place of the network and the gradients there, in one pass; Score-CAM needs a pass for each channel. Left
-out are FullGrad, which needs every layer, and Ablation-CAM: at the last layer before the pooling of a linear
-head, taking a channel away costs the logit just what Grad-CAM's weight says, after hundreds of passes.
+one place of the network and the gradients there, in one pass; Score-CAM and Ablation-CAM need a pass for each
+channel. Left out is FullGrad, which needs every layer.
 
 These maps have no unit: each is cut at zero and stretched to [0, 1] by itself, so two of them cannot be
 compared in strength. Evidence maps can.
@@ -24,6 +23,7 @@ from core.models.checkpoint import Checkpoint
 from core.models.evidence import CUTS, Cut
 
 _COMPARED: Final = 3
+_ABLATED_AT_ONCE: Final = 16
 
 
 class _SignedEigenCAM(library.EigenCAM):
@@ -40,6 +40,49 @@ class _SignedEigenCAM(library.EigenCAM):
     ) -> np.ndarray:
         """Return the first principal component, its strongest place positive, shape (N, h, w)."""
         return library.utils.svd_on_activations.get_2d_projection_with_sign_correction(activations)
+
+
+class _SignedAblationCAM(library.base_cam.BaseCAM):
+    """Ablation-CAM whose weights are what the logit loses.
+
+    The library's, as the paper, divides the loss by the logit: a positive one scales the map, which is
+    stretched afterwards anyway, but a negative one, as most of our logits are, turns it inside out.
+    """
+
+    def __init__(
+        self, model: Shell, target_layers: list[nn.Module], reshape_transform: Callable[[Tensor], Tensor]
+    ) -> None:
+        super().__init__(model, target_layers, reshape_transform, uses_gradients=False)
+
+    def get_cam_weights(
+        self,
+        input_tensor: Tensor,
+        target_layer: nn.Module,
+        targets: list[Callable[[Tensor], Tensor]],
+        activations: np.ndarray,
+        _grads: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Return what the logit loses without each channel, shape (1, K)."""
+        # It would keep what each of the passes below puts through the layer.
+        self.activations_and_grads.release()
+        (target,) = targets
+        channels, losses = activations.shape[1], list[Tensor]()
+        with torch.no_grad():
+            whole = target(self.model(input_tensor)[0])
+            for without in torch.arange(channels).split(_ABLATED_AT_ONCE):
+                kept = torch.ones(len(without), channels, 1, 1)
+                kept[torch.arange(len(without)), without] = 0
+                handle = target_layer.register_forward_hook(_times(kept.to(input_tensor.device)))
+                try:
+                    logits = self.model(input_tensor.expand(len(without), -1, -1, -1))
+                finally:
+                    handle.remove()
+                losses += [whole - target(one) for one in logits]
+        return torch.stack(losses).cpu().numpy()[None]
+
+
+def _times(factor: Tensor) -> Callable[[nn.Module, object, Tensor], Tensor]:
+    return lambda _module, _inputs, output: output * factor
 
 
 @dataclass(frozen=True)
@@ -104,6 +147,13 @@ METHODS: Final[dict[str, Method]] = {
         "Score-CAM",
         "Channels weighted by the logit of the picture masked with them, no gradients (Wang et al., 2020).",
         library.ScoreCAM,
+        slow=True,
+        fits=lambda kind: kind != "tokens",
+    ),
+    "ablation-cam": Method(
+        "Ablation-CAM",
+        "Channels weighted by what the logit loses without them, no gradients (Desai and Ramaswamy, 2020).",
+        _SignedAblationCAM,
         slow=True,
         fits=lambda kind: kind != "tokens",
     ),

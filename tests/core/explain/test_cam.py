@@ -7,7 +7,7 @@ from pytorch_grad_cam.utils.image import scale_cam_image
 
 from core.errors import LayerError
 from core.explain.cam import METHODS, cam, expected_s, methods_for
-from core.explain.layers import layer_of, layers_of
+from core.explain.layers import layer_of, layers_of, pixels_of
 from core.labels import CODES, INDEX
 from core.models.checkpoint import load_checkpoint
 from core.predict.predictor import look
@@ -21,6 +21,7 @@ KINDS = {
 }
 MELANOMA = INDEX["mel"]
 QUICK = [name for name, method in METHODS.items() if not method.slow]
+SLOW = [name for name, method in METHODS.items() if method.slow]
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -131,19 +132,47 @@ def test_an_eigen_map_s_strongest_place_is_positive(checkpoint, looked):
 def test_slow_methods_fit_what_they_can_and_say_how_long_they_take(checkpoint):
     fitting = methods_for(checkpoint)
     assert set(fitting) >= set(QUICK)
-    assert ("score-cam" in fitting) == (checkpoint.network.spec.evidence != "tokens")
+    of_places = checkpoint.network.spec.evidence != "tokens"
+    assert (set(fitting) - set(QUICK) == set(SLOW)) == of_places
     channels = checkpoint.network.backbone.num_features
     assert expected_s(checkpoint, "score-cam", look_ms=20) == pytest.approx(channels * 0.02)
     assert expected_s(checkpoint, "grad-cam", look_ms=20) < 0.1
 
 
-def test_score_cam_works_and_leaves_the_network_alone(tmp_path):
-    name = "efficientnet_lite0"
-    write_checkpoint(tmp_path, lively_network(name), written=with_size(manifest(name), 32))
-    small = load_checkpoint(tmp_path)
+@pytest.fixture
+def small(tmp_path):
+    name = "resnet18"  # few channels: each is a pass
+    write_checkpoint(tmp_path, lively_network(name), written=with_size(manifest(name), 64))
+    return load_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize("method", SLOW)
+def test_a_slow_method_works_and_leaves_the_network_alone(method, small):
     seen, before = look(small, lesion()).seen, state_of(small.network)
-    found = cam(small, seen, MELANOMA, "score-cam")
+    found = cam(small, seen, MELANOMA, method)
     assert found.shape == seen.shape[:2]
+    assert state_of(small.network) == before
+
+
+def test_ablation_weighs_a_channel_by_what_it_gives_the_logit_also_below_zero(small):
+    """Of a linear head that is weight times mean activation, so the map can be made by hand."""
+    head = small.network.backbone.get_classifier()
+    with torch.no_grad():
+        head.bias[MELANOMA] -= 50
+    seen = look(small, lesion()).seen
+    with torch.no_grad():
+        features = small.network.backbone.forward_features(pixels_of(small, seen))[0]
+        weights = head.weight[MELANOMA] * features.mean(dim=(1, 2))
+        by_hand = (weights[:, None, None] * features).sum(dim=0).clamp(min=0).numpy()
+    size = seen.shape[1::-1]
+    expected = scale_cam_image(scale_cam_image(by_hand[None], size))[0]
+    np.testing.assert_allclose(cam(small, seen, MELANOMA, "ablation-cam"), expected, atol=2e-3)
+
+
+def test_ablation_at_a_layer_of_ones_own_choice_leaves_the_network_alone(small):
+    looked, before = look(small, lesion()), state_of(small.network)
+    first = layers_of(small, looked.seen.shape[:2])[-1].name
+    assert cam(small, looked.seen, MELANOMA, "ablation-cam", layer=first).any()
     assert state_of(small.network) == before
 
 
