@@ -12,8 +12,9 @@ from pathlib import Path
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a file beside `path` to be filled; then it takes the place of `path` in one step.
 
-    A reader sees the old file or the new one, whole. What goes wrong leaves the old one, and no other. Two
-    that write at once do not mix: the name is of this process and thread, and ends in `.partial`.
+    A reader sees the old file or the new one, whole. What goes wrong leaves the old one, and no other; only a
+    process that is killed leaves its part behind. Two that write at once do not mix: the name is of this
+    process and thread, and ends in `.partial`.
     """
     part = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.partial")
     try:

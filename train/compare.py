@@ -120,11 +120,12 @@ def pairs_table(compared: Compared) -> pd.DataFrame:
             if (b := compared.measured[second].get(metric)) is None:
                 continue
             found = difference(a.interval.value, b.interval.value, a.draws, b.draws)
+            p = p_words(found.p, lowest=found.lowest).removeprefix("= ")
             names = {"A": compared.lineup.names[first], "B": compared.lineup.names[second], "metric": metric}
             rows.append(
                 names
                 | {"decided by": decided_by(metric), "A less B": found.value, "from": found.low}
-                | {"to": found.high, "p": found.p, "p in words": p_words(found.p, lowest=found.lowest)}
+                | {"to": found.high, "p": found.p, "p in words": p}
             )
     columns = ["A", "B", "metric", "decided by", "A less B", "from", "to", "p", "p in words"]
     return pd.DataFrame(rows, columns=columns)

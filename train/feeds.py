@@ -218,6 +218,8 @@ def kept_features(key: str, cache_dir: Path, compute: Callable[[], Tensor]) -> T
             if path.exists():
                 path.touch()
                 return load_file(path)["features"]
+            for left in folder.glob(f"{key}.*.partial"):
+                left.unlink()  # by a trainer that was killed: whoever lives waits for the lock
             features = compute()
             with replacing(path) as part:
                 save_file({"features": features.contiguous()}, part)

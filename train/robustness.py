@@ -25,6 +25,7 @@ from core.data.synthetic import draw_lesion
 from core.errors import EvaluationError
 from core.evaluate.gathering import ROBUSTNESS_FILE
 from core.evaluate.robustness import CLEAN, Condition, rows_of, sample_lesions
+from core.files import replacing
 from core.labels import CODES, INDEX
 from core.models.checkpoint import Checkpoint
 from core.predict.calibration import softmax
@@ -103,7 +104,7 @@ def measure_robustness(
     try:
         _claim(out, checkpoint, mine, masks)
         table = _measure(checkpoint, mine, masks, out, name, progress)
-        _write(out / ROBUSTNESS_FILE, lambda path: table.to_csv(path, index=False, float_format="%.5f"))
+        write_atomically(out / ROBUSTNESS_FILE, table.to_csv(index=False, float_format="%.5f"))
     finally:
         measuring.forget_stop(out)
         lock.release()
@@ -247,11 +248,13 @@ def _known(out: Path, mine: Mapping[str, object]) -> dict[str, int]:
         return {}
     try:
         theirs = json.loads(claim.read_text(encoding="utf-8"))
-        known = dict(theirs.pop("conditions"))
-    except (OSError, ValueError, TypeError, AttributeError, KeyError) as problem:
+        # Older versions counted themselves, and noted no conditions: what they measured is measured again.
+        theirs.pop("version", None)
+        known = dict(theirs.pop("conditions", {}))
+    except (OSError, ValueError, TypeError, AttributeError) as problem:
         raise EvaluationError(
-            f"{claim} does not say what was done to the pictures, so its answers cannot be gone on with: an "
-            "older version began it. Write into another folder, or delete that one."
+            f"{claim} cannot be read, so what is there cannot be gone on with. Write into another folder, or "
+            "delete that one."
         ) from problem
     if theirs != mine:
         raise EvaluationError(
@@ -297,7 +300,8 @@ def _answers(
         raise EvaluationError(f"{pictures['image_id'].iloc[place]} cannot be read: {reason}")
     probabilities = softmax(predicted.logits, checkpoint.manifest.temperature)
     if processes().is_main_process:
-        _write(_part(out, condition), lambda path: np.save(path, probabilities))
+        with replacing(_part(out, condition)) as part, part.open("wb") as file:
+            np.save(file, probabilities)
     return probabilities
 
 
@@ -321,13 +325,6 @@ def _read_part(part: Path, count: int) -> np.ndarray | None:
 
 def _part(out: Path, condition: Condition) -> Path:
     return out / _PARTS / f"{condition.name}.npy"
-
-
-def _write(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file whole or not at all."""
-    temporary = path.with_name(f"partial-{path.name}")
-    write(temporary)
-    temporary.replace(path)
 
 
 def change_of(condition: Condition, masks: dict[str, Path]) -> Change:

@@ -52,7 +52,7 @@ class Queued:
         what: "fit" begins the run, "resume" goes on with it.
         starting: whether its trainer was started, and has not taken its run folder yet.
         starter: host of the dispatcher that started it; "" where nobody has.
-        started: when it did, seconds since 1970.
+        started: when it did, seconds since 1970; 0 where that was not written down.
     """
 
     name: str
@@ -291,7 +291,7 @@ def _is_left(item: Queued) -> bool:
     if not item.starting:
         return False
     mine = item.starter in ("", gethostname())  # "": started before the starter was written down
-    return mine or time.time() - item.started > ABANDONED_S
+    return mine or 0 < item.started < time.time() - ABANDONED_S
 
 
 @contextmanager

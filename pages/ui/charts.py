@@ -366,7 +366,8 @@ def faithfulness(curves: "Curves", *, unit: str = LOGITS) -> go.Figure:
         figure.add_scatter(
             x=curves.shares, y=values, mode="lines", name=name,
             line={"color": colour, "width": 3, "dash": dash},
-            hovertemplate="%{x:.0%} of the picture: %{y:.2f} " + unit + "<extra>" + name + "</extra>",
+            customdata=[f"{100 * share:.0f}{NBSP}%" for share in curves.shares],
+            hovertemplate="%{customdata} of the picture: %{y:.2f} " + unit + "<extra>" + name + "</extra>",
         )  # fmt: skip
     figure.update_xaxes(**_SHARE_AXIS, title="share of the picture", zeroline=False)
     figure.update_yaxes(title={"text": unit, "font": {"color": ink}}, zeroline=False)

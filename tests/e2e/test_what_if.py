@@ -2,6 +2,7 @@
 
 import re
 from itertools import zip_longest
+from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
@@ -53,6 +54,10 @@ def test_an_outline_is_drawn_by_keyboard_refused_and_cleared(open_at, server):
     page.wait_for_url(re.compile("&outline="))
     page.get_by_text("drawn by you").first.wait_for()
     settle(page)
+    # Made on the click, away from the page and its address.
+    with page.expect_download() as report:
+        page.get_by_role("button", name="HTML", exact=False).click()
+    assert "drawn by hand" in Path(report.value.path()).read_text(encoding="utf-8")
 
     surface.press(" ")
     surface.press(" ")
@@ -60,6 +65,8 @@ def test_an_outline_is_drawn_by_keyboard_refused_and_cleared(open_at, server):
     page.get_by_role("button", name="Use this outline").click()
     page.get_by_text(re.compile("The outline encloses nothing")).wait_for()
     settle(page)
+    # It can be mended.
+    assert page.get_by_role("button", name="Last corner away").is_enabled()
     page.get_by_role("button", name="Clear my outline").click()
     page.wait_for_url(re.compile(r"^((?!&outline=).)*$"))
     assert page.get_by_test_id("stException").count() == 0

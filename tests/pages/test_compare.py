@@ -464,6 +464,12 @@ def test_maps_that_have_no_share_are_said_to_be_left_out(compare, tmp_path):
     )
 
 
+def test_the_slider_shows_the_point_of_the_address(compare):
+    app = compare(*TWO, point="sensitivity:0.57")
+    assert [one.value for one in app.slider if one.key == "compare_value"] == [57]
+    assert app.query_params["point"] in ("sensitivity:0.57", ["sensitivity:0.57"])
+
+
 def test_map_quality_follows_the_switch_for_histology(compare, tmp_path):
     (tmp_path / "runs" / "run0").mkdir(parents=True)
     file = tmp_path / "runs" / "run0" / "map_quality.csv"

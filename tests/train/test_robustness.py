@@ -1,5 +1,6 @@
 """Robustness is measured condition by condition, goes on where it stopped, and keeps to its own pictures."""
 
+import json
 import os
 import subprocess
 import sys
@@ -92,14 +93,24 @@ def test_another_split_and_another_measurements_folder_are_refused(measure, tmp_
         measure()
 
 
-@pytest.mark.parametrize("text", ['{"weights": {}, "version": 2}', '{"wei', "[]"])
-def test_a_folder_that_does_not_say_what_was_done_to_the_pictures_is_refused_with_the_cure(
-    measure, tmp_path, text
-):
+@pytest.mark.parametrize("text", ['{"wei', "[]"])
+def test_a_folder_that_cannot_be_read_is_refused_with_the_cure(measure, tmp_path, text):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "measurement.json").write_text(text)
-    with pytest.raises(EvaluationError, match=r"an older version began it\. Write into another folder"):
+    with pytest.raises(EvaluationError, match=r"cannot be gone on with\. Write into another folder"):
         measure()
+
+
+def test_a_folder_of_a_version_that_noted_no_conditions_is_measured_again(measure, tmp_path):
+    before = measure()
+    claim = tmp_path / "out" / "measurement.json"
+    noted = json.loads(claim.read_text())
+    deeds = noted.pop("conditions")
+    claim.write_text(json.dumps(noted | {"version": 2}))
+    parts = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "parts").iterdir()}
+    pd.testing.assert_frame_equal(measure(), before)
+    assert all(path.stat().st_mtime_ns > written for path, written in parts.items())
+    assert json.loads(claim.read_text())["conditions"] == deeds
 
 
 def test_what_is_new_is_added_and_only_what_does_something_else_is_measured_again(

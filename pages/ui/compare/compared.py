@@ -254,7 +254,9 @@ def _ask_point() -> Wish:
     rule = RULES[st.session_state[_RULE]]
     value, scale = st.session_state.get(_VALUE), _scale(rule)
     if value is None or not scale * rule.low <= value <= scale * rule.high:
-        st.session_state[_VALUE] = scale * (asked.value if asked.rule == rule.name else rule.default)
+        wanted = asked.value if asked.rule == rule.name else rule.default
+        # 100 * 0.57 is a hair below 57, which the slider would show as 56.
+        st.session_state[_VALUE] = round(scale * wanted, 6)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.selectbox(
             "Operating point by",
@@ -285,12 +287,12 @@ def _scale(rule: Rule) -> float:
 
 def _wished() -> Wish:
     rule = RULES[st.session_state[_RULE]]
-    return Wish(rule.name, round(st.session_state[_VALUE] / _scale(rule), 4))
+    return Wish(rule.name, round(st.session_state[_VALUE] / _scale(rule), 6))
 
 
 def _change_rule() -> None:
     rule = RULES[st.session_state[_RULE]]
-    st.session_state[_VALUE] = _scale(rule) * rule.default
+    st.session_state[_VALUE] = round(_scale(rule) * rule.default, 6)
     _change_value()
 
 

@@ -61,7 +61,7 @@ def gather(compared: Compared) -> bytes:
         "answers": _answers(compared),
         "published": table.published_table(),
         "poor_pictures": _poor_pictures(compared),
-        "map_quality": maps.as_table(compared),
+        "map_quality": _map_quality(compared),
     }
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -90,6 +90,11 @@ def _answers(compared: Compared) -> pd.DataFrame:
         for index, code in enumerate(CODES)
     }
     return pd.concat([lineup.facts, pd.DataFrame(columns)], axis=1)
+
+
+def _map_quality(compared: Compared) -> pd.DataFrame | None:
+    rows = maps.as_table(compared)
+    return None if rows is None else maps.counted(compared, rows)
 
 
 def _poor_pictures(compared: Compared) -> pd.DataFrame | None:

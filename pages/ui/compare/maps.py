@@ -34,7 +34,7 @@ def draw(compared: Compared) -> None:
         st.info("The maps of none of these models were measured.", icon=":material/blur_off:")
         measuring.draw(measuring.MAPS, compared.lineup.evaluations, without)
         return
-    of_scope = mine[mine["pictures"] == (HISTOLOGY if compared.histology else ALL)]
+    of_scope = counted(compared, mine)
     for name in dict.fromkeys(mine["model"]):
         if name not in set(of_scope["model"]):
             st.info(
@@ -59,9 +59,14 @@ def draw(compared: Compared) -> None:
         "shows where the network looked, not that it was right to. Each model's numbers are of its own "
         "sample of test pictures." + _say_left_out(chosen)
     )
-    offer_csv(mine, "All of it as CSV", name="map_quality", key="compare_maps_csv")
+    offer_csv(of_scope, "All of it as CSV", name="map_quality", key="compare_maps_csv")
     with st.expander("Measure a model", icon=":material/play_circle:", expanded=bool(without)):
         measuring.draw(measuring.MAPS, compared.lineup.evaluations, without)
+
+
+def counted(compared: Compared, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return those of the rows that are of the pictures that count: all, or histology alone."""
+    return rows[rows["pictures"] == (HISTOLOGY if compared.histology else ALL)]
 
 
 def as_table(compared: Compared) -> pd.DataFrame | None:

@@ -50,7 +50,7 @@ def _lacking_of_robustness(table: Path) -> list[str]:
 POOR: Final = Offer(
     measuring.ROBUSTNESS,
     "poor",
-    "Looks at the pictures of these lesions in about ninety ways.",
+    "Looks at the pictures of these lesions in about eighty ways.",
     _lacking_of_robustness,
 )
 MAPS: Final = Offer(
@@ -157,6 +157,6 @@ def _draw_job(
         about=f"{offer.about} How long that takes here is said after the first pictures. It goes on when the "
         "browser is closed, and can be stopped and gone on with."
         + (f" An older version measured it without: {', '.join(lacking).lower()}." if lacking else "")
-        + (" Some of it is done already and is not done again." if begun else ""),
+        + (" What is done already in the same way is not done again." if begun else ""),
         on_disk=True,
     )

@@ -99,7 +99,7 @@ def differences(compared: Compared, first: int, second: int) -> list[dict[str, o
                 "from": found.low,
                 "to": found.high,
                 "p": found.p,
-                "p in words": p_words(found.p, lowest=found.lowest),
+                "p in words": p_words(found.p, lowest=found.lowest).removeprefix("= "),
             }
         )
     return rows
@@ -112,7 +112,7 @@ def _draw_all(compared: Compared, first: int, second: int) -> None:
             {
                 "metric": row["metric"],
                 f"A less B (95{NBSP}%)": _with_ends(row),
-                "p": str(row["p in words"]).removeprefix("= "),
+                "p": row["p in words"],
                 "A": row["A"],
                 "B": row["B"],
             }

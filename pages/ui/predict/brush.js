@@ -11,6 +11,7 @@ const NAMESPACE = "http://www.w3.org/2000/svg"
 const ARROWS = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] }
 const BOX_STEP = 0.05
 const CROSS_STEP = 0.02
+const PAUSE_MS = 1000
 
 function corners(brush, data) {
   if (!brush.box) return brush.points
@@ -115,6 +116,7 @@ export default function (component) {
   if (brush.key !== data.key) {
     forget(brush)
     brush.key = data.key
+    brush.used = undefined
   }
   const image = root.querySelector("img")
   image.src = data.src
@@ -129,9 +131,11 @@ export default function (component) {
     )
   }
   const use = (name) => {
+    // What is marked stays until it is taken, which changes the key: one that is refused can be mended. A second
+    // press at once would take it twice.
+    if (performance.now() - (brush.used ?? -PAUSE_MS) < PAUSE_MS) return
+    brush.used = performance.now()
     setTriggerValue("marked", { use: name, points: corners(brush, data) })
-    forget(brush)
-    paint(root, brush, data)
   }
   data.uses.forEach(([name, words], index) => {
     const button = uses.children[index]

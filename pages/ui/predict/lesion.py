@@ -95,18 +95,20 @@ def warn(asked: Asked, reader: Reader) -> None:
         )
 
 
-def place(question: Question) -> "Place":
+def place(question: Question, found: Outlined) -> "Place":
     """Return where the lesion is in what the network saw, and who says so."""
     from core.explain.trust import Place
 
-    found = outlined(question.asked, question.reader)
     seen = None if found.mask is None else as_seen(found.mask, question.looked.seen.shape[:2])
     return Place(seen, found.whose.source)
 
 
-def on_paper(asked: Asked, reader: Reader) -> str:
-    """Return what a report says of the outline: whose it is, and the shape that was measured on it."""
-    found = outlined(asked, reader)
+def on_paper(asked: Asked, reader: Reader, outlines: tuple[Points, ...]) -> str:
+    """Return what a report says of the outline: whose it is, and the shape that was measured on it.
+
+    outlines: `drawn_here`, asked while the page was drawn: a report is made later, where no address is known.
+    """
+    found = _outlined(asked, reader, outlines)
     whose = f"Outline of the lesion (geometry, not used by the model): {found.whose.on_paper}."
     if found.mask is None:
         return whose
@@ -117,14 +119,29 @@ def on_paper(asked: Asked, reader: Reader) -> str:
 
 def outlined(asked: Asked, reader: Reader) -> Outlined:
     """Return the lesion's outline: drawn by hand, else the dataset's own, else what our network finds."""
-    drawn = _drawn(asked)
-    if drawn:
-        try:
-            return Outlined(fill_outline(drawn[-1], asked.pixels.shape[:2]), spoken.DRAWN)
-        except OutlineError as problem:
-            # What a person draws is refused before it is kept: this came with the address.
-            notices.refuse(problem)
-    return _unaided(asked, reader)
+    drawn = drawn_here(asked)
+    try:
+        return _outlined(asked, reader, drawn)
+    except OutlineError as problem:
+        # What a person draws is refused before it is kept: this came with the address.
+        notices.refuse(problem)
+        return _unaided(asked, reader)
+
+
+def drawn_here(asked: Asked) -> tuple[Points, ...]:
+    """Return the outlines that the address holds of this picture, the one that counts last."""
+    return read_outlines(asked.digest, st.query_params.get(_OUTLINES, ""))
+
+
+def _outlined(asked: Asked, reader: Reader, outlines: tuple[Points, ...]) -> Outlined:
+    if not outlines:
+        return _unaided(asked, reader)
+    return Outlined(_filled(outlines[-1], asked.pixels.shape[:2]), spoken.DRAWN)
+
+
+@st.cache_resource(ttl=cache.KEEP_PICTURES, max_entries=8, show_spinner=False)
+def _filled(corners: Points, size_px: tuple[int, int]) -> np.ndarray:
+    return fill_outline(corners, size_px)
 
 
 def _unaided(asked: Asked, reader: Reader) -> Outlined:
@@ -143,7 +160,7 @@ def _unaided(asked: Asked, reader: Reader) -> Outlined:
 
 def _draw_whose(asked: Asked, found: Outlined) -> None:
     """Say whose the outline is; of one that was drawn by hand let go of the last, or of all."""
-    drawn = _drawn(asked)
+    drawn = drawn_here(asked)
     if found.mask is None:
         st.info(found.whose.source, icon=":material/search_off:")
     st.caption(found.whose.said)
@@ -188,11 +205,11 @@ def _draw_brush(asked: Asked, found: Outlined) -> None:
 def _take(asked: Asked, corners: Points) -> None:
     """Keep what a person drew, where it makes a mask."""
     try:
-        fill_outline(corners, asked.pixels.shape[:2])
+        _filled(corners, asked.pixels.shape[:2])
     except OutlineError as problem:
         st.session_state[_REFUSED] = problem
     else:
-        _keep(asked, (*_drawn(asked), corners))
+        _keep(asked, (*drawn_here(asked), corners))
 
 
 def _keep(asked: Asked, outlines: tuple[Points, ...]) -> None:
@@ -200,10 +217,6 @@ def _keep(asked: Asked, outlines: tuple[Points, ...]) -> None:
         st.query_params[_OUTLINES] = write_outlines(asked.digest, outlines)
     else:
         st.query_params.pop(_OUTLINES, None)
-
-
-def _drawn(asked: Asked) -> tuple[Points, ...]:
-    return read_outlines(asked.digest, st.query_params.get(_OUTLINES, ""))
 
 
 def _with_outline(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:

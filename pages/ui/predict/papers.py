@@ -25,6 +25,8 @@ def draw(checkpoint: "Checkpoint", prediction: "Prediction", asked: Asked, reade
         "nowhere."
     )
 
+    outlines = lesion.drawn_here(asked)
+
     def paper() -> "Paper":
         from core.predict.report import write_paper
 
@@ -37,7 +39,7 @@ def draw(checkpoint: "Checkpoint", prediction: "Prediction", asked: Asked, reade
             charts.describe(found, unit=spoken.unit(reader)),
             manifest=checkpoint.manifest,
             lacks=checkpoint.lacks,
-            outline=lesion.on_paper(asked, reader) if prediction.unknown.known else "",
+            outline=lesion.on_paper(asked, reader, outlines) if prediction.unknown.known else "",
             reader=reader,
         )
 

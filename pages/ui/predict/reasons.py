@@ -171,7 +171,8 @@ def _draw_trust(question: Question, code: str) -> None:
 
     reader, checkpoint, looked = question.reader, question.checkpoint, question.looked
     card = _card(checkpoint.identity, question.asked.digest, code, checkpoint, looked)
-    card = placed(card, looked, INDEX[code], lesion.place(question))
+    outline = lesion.outlined(question.asked, reader)
+    card = placed(card, looked, INDEX[code], lesion.place(question, outline))
     st.markdown(f"**{spoken.verdict(card, reader)}**")
     st.table(
         {
@@ -181,10 +182,7 @@ def _draw_trust(question: Question, code: str) -> None:
         },
         alt="What was checked of the map, and what came out",
     )
-    st.caption(
-        f"{lesion.outlined(question.asked, reader).whose.said} Another one can be drawn by hand: look closer "
-        "at the lesion's shape."
-    )
+    st.caption(f"{outline.whose.said} Another one can be drawn by hand: look closer at the lesion's shape.")
     left, right = st.columns(2, gap="large")
     said, twin = spoken.curves(card, reader), spoken.TWINS[reader.name]
     with left:

@@ -144,7 +144,7 @@ def _told(run: Summary, replay: Replay) -> None:
         return
     st.session_state[_MOVED] = True
     if value.get("leave") is True:
-        del st.session_state[_STATE]
+        st.session_state.pop(_STATE, None)
         return
     play, speed, seek = value.get("play"), value.get("speed"), value.get("seek")
     st.session_state[_STATE] = current(run, replay).told_to(
