@@ -131,7 +131,8 @@ def test_what_is_bundled_and_what_lies_below_the_runs_is_found(tmp_path):
     assert found[-1] == tmp_path / "mine" / "map_quality.csv"
     bundled = read_map_quality(found[:-1])
     assert "lesionlens-lite0" in set(bundled["model"])
-    assert bundled[bundled["group"] == "all"]["n_lesions"].min() >= 150
+    everywhere = of_all(bundled)
+    assert everywhere[everywhere["group"] == "all"]["n_lesions"].min() >= 150
 
 
 def test_what_somebody_measured_here_counts_and_the_newer_of_two(tmp_path):
