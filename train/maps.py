@@ -26,7 +26,7 @@ from core.models.checkpoint import Checkpoint
 from core.predict.predictor import answer, look
 from core.runs import measuring
 from core.runs.folder import write_atomically
-from train.predicting import processes
+from train.predicting import processes, refuse_another_split
 
 RESULT_FILE: Final = MAP_QUALITY_FILE
 
@@ -60,11 +60,7 @@ def measure_maps(
     """
     if processes().num_processes > 1:
         raise EvaluationError("Maps are measured by one process. Start the same command without torchrun.")
-    if split.hash != checkpoint.manifest.split_hash:
-        raise EvaluationError(
-            f"Checkpoint {checkpoint.manifest.name} was trained with another split of data than this dataset "
-            "gives: its test pictures may have been trained on. Use the dataset it was trained on."
-        )
+    refuse_another_split(checkpoint, split)
     in_test = split.of_images(metadata["image_id"]) == "test"
     mine = metadata[in_test & metadata["image_path"].notna() & metadata["image_id"].isin(list(masks))]
     if mine.empty:

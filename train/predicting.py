@@ -10,6 +10,8 @@ from accelerate import PartialState
 from accelerate.utils import gather_object
 
 from core.data.pictures import read_picture
+from core.data.splits import Split
+from core.errors import EvaluationError
 from core.jobs import Report
 from core.models.checkpoint import Checkpoint
 from core.predict.many import Predicted, Read, predict_many
@@ -94,3 +96,16 @@ def _together(shares: Sequence[tuple[list[int], Predicted]], count: int) -> Pred
         unreadable |= {positions[place]: why for place, why in found.unreadable.items()}
         unknown |= {positions[place]: why for place, why in found.unknown.items()}
     return Predicted(logits, features, unreadable, unknown)
+
+
+def refuse_another_split(checkpoint: Checkpoint, split: Split) -> None:
+    """Refuse test pictures that a checkpoint may have been trained on.
+
+    Raises:
+        EvaluationError: the split is not the one that the checkpoint was trained with.
+    """
+    if split.hash != checkpoint.manifest.split_hash:
+        raise EvaluationError(
+            f"Checkpoint {checkpoint.manifest.name} was trained with another split of data than this dataset "
+            "gives: its test pictures may have been trained on. Use the dataset it was trained on."
+        )

@@ -31,7 +31,7 @@ from core.models.checkpoint import Checkpoint
 from core.predict.calibration import softmax
 from core.runs import measuring
 from core.runs.folder import write_atomically
-from train.predicting import predict_pictures, processes
+from train.predicting import predict_pictures, processes, refuse_another_split
 
 _PARTS: Final = "parts"
 _CLAIM: Final = "measurement.json"
@@ -89,11 +89,7 @@ def measure_robustness(
             asked the measurement to stop.
         RunError: another process measures into this folder.
     """
-    if split.hash != checkpoint.manifest.split_hash:
-        raise EvaluationError(
-            f"Checkpoint {checkpoint.manifest.name} was trained with another split of data than this dataset "
-            "gives: its test pictures may have been trained on. Use the dataset it was trained on."
-        )
+    refuse_another_split(checkpoint, split)
     mine = metadata[(split.of_images(metadata["image_id"]) == "test") & metadata["image_path"].notna()]
     if mine.empty:
         raise EvaluationError("No test picture is here. Check that --data holds the image folders.")

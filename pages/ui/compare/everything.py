@@ -93,8 +93,8 @@ def _answers(compared: Compared) -> pd.DataFrame:
 
 
 def _map_quality(compared: Compared) -> pd.DataFrame | None:
-    rows = maps.as_table(compared)
-    return None if rows is None else maps.counted(compared, rows)
+    rows = maps.measured(compared)
+    return None if rows is None else maps.as_table(compared, rows)
 
 
 def _poor_pictures(compared: Compared) -> pd.DataFrame | None:

@@ -24,7 +24,7 @@ _OF: Final = {"all": "all pictures", "right": "right answers", "wrong": "wrong a
 
 def draw(compared: Compared) -> None:
     """Draw each measure of the models' maps beside what knows nothing."""
-    mine = as_table(compared)
+    mine = measured(compared)
     if mine is None:
         return
     without = [name for name in compared.names if name not in set(mine["model"])]
@@ -34,7 +34,7 @@ def draw(compared: Compared) -> None:
         st.info("The maps of none of these models were measured.", icon=":material/blur_off:")
         measuring.draw(measuring.MAPS, compared.lineup.evaluations, without)
         return
-    of_scope = counted(compared, mine)
+    of_scope = as_table(compared, mine)
     for name in dict.fromkeys(mine["model"]):
         if name not in set(of_scope["model"]):
             st.info(
@@ -64,12 +64,12 @@ def draw(compared: Compared) -> None:
         measuring.draw(measuring.MAPS, compared.lineup.evaluations, without)
 
 
-def counted(compared: Compared, rows: pd.DataFrame) -> pd.DataFrame:
+def as_table(compared: Compared, rows: pd.DataFrame) -> pd.DataFrame:
     """Return those of the rows that are of the pictures that count: all, or histology alone."""
     return rows[rows["pictures"] == (HISTOLOGY if compared.histology else ALL)]
 
 
-def as_table(compared: Compared) -> pd.DataFrame | None:
+def measured(compared: Compared) -> pd.DataFrame | None:
     """Return what was measured of these models' maps; None, and the reason shown, where a file is bad."""
     try:
         rows = read_map_quality(map_quality_files(settings().runs_dir))
