@@ -9,8 +9,9 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, fields
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,7 @@ import pandas as pd
 from PIL import Image
 
 from core.data.masks import read_mask
+from core.data.parallel import as_they_come
 from core.data.pictures import read_picture
 from core.data.quality import Measures, measure
 from core.data.twins import fingerprints
@@ -149,21 +151,10 @@ def _read_log(log: Path) -> dict[str, _Row]:
 def _look(
     chunks: list[list[str]], pictures: pd.Series, masks: Mapping[str, Path], workers: int
 ) -> Iterator[list[_Row]]:
-    """Yield the rows of each chunk as it is done; no more chunks wait than there are hands."""
-    waiting: set[Future[list[_Row]]] = set()
-    todo = iter(chunks)
+    """Yield the rows of each chunk as it is done."""
+    work = partial(_look_at_all, pictures=pictures, masks=masks)
     with ThreadPoolExecutor(workers, thread_name_prefix="inspect") as pool:
-        try:
-            for chunk in todo:
-                waiting.add(pool.submit(_look_at_all, chunk, pictures, masks))
-                if len(waiting) > workers:
-                    done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                    yield from (future.result() for future in done)
-            while waiting:
-                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in done)
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        yield from as_they_come(pool, work, chunks, workers)
 
 
 def _look_at_all(chunk: list[str], pictures: pd.Series, masks: Mapping[str, Path]) -> list[_Row]:

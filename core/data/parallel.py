@@ -2,8 +2,16 @@
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    as_completed,
+    wait,
+)
 from multiprocessing import get_context
 from typing import TypeVar
 
@@ -23,13 +31,28 @@ def in_parallel(
         yield from map(work, items)
         return
     with _pool(workers) as pool:
-        futures: list[Future[Result]] = [pool.submit(work, item) for item in items]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        finally:
-            # Whoever stops listening (a cancelled job, Ctrl-C) waits for what is at work, not for all.
-            pool.shutdown(wait=False, cancel_futures=True)
+        yield from as_they_come(pool, work, items, workers)
+
+
+def as_they_come(
+    pool: Executor, work: Callable[[Item], Result], items: Iterable[Item], workers: int
+) -> Iterator[Result]:
+    """Yield what a pool of `workers` makes of each item, as it comes; one more than these waits its turn.
+
+    Whoever stops listening (a cancelled job, Ctrl-C) so waits for what is at work, not for all: an
+    interpreter that ends has its pools finish whatever they were given.
+    """
+    waiting: set[Future[Result]] = set()
+    try:
+        for item in items:
+            waiting.add(pool.submit(work, item))
+            if len(waiting) > workers:
+                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in done)
+        for future in as_completed(waiting):
+            yield future.result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _pool(workers: int) -> Executor:

@@ -13,7 +13,7 @@ import streamlit as st
 
 from core.errors import LesionLensError
 from core.words import ATTRIBUTION, DEFAULT_READER, DISCLAIMER, READERS, Reader
-from pages.ui import installed, notices, theme, tour
+from pages.ui import ending, installed, notices, theme, tour
 
 MARK: Final = Path(__file__).parent / "mark.svg"
 LOGO: Final = Path(__file__).parent / "logo.svg"
@@ -55,6 +55,7 @@ _DARK_CHIPS: Final = """<style>
 
 def page(title: str, *, heading: str | None = None) -> Reader:
     """Draw the frame of a page of PAGES and return who reads it. The first call of every page."""
+    ending.leave_at_once()
     this = PAGES[title]
     st.set_page_config(
         page_title="LesionLens" if this.script == HOME_SCRIPT else f"{title} · LesionLens",

@@ -1,18 +1,22 @@
 """A real server and a real browser. A server is fresh unless its fixture says otherwise."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from tests.pages.checkpoints import write_checkpoint
@@ -27,32 +31,47 @@ ARGS = [
     "--disable-sync",
 ]
 START_S = 60
+END_S = 20
 # Importing torch takes a minute on a machine that is busy with a training.
 PAINT_MS = 120_000
+_OPEN: Final[set[Page]] = set()
 
 
 @contextmanager
 def serve(root: Path, **environment: str) -> Iterator[str]:
-    """Run the app on a free port and yield its address."""
+    """Run the app on a free port and yield its address.
+
+    It must end when it is asked to, whatever it is at, as it must for the person who started it: where it
+    does not, the failure says at what each of its threads stood.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.headless", "true"]
+    command = [sys.executable, "-X", "faulthandler", "-m", "streamlit", "run", "streamlit_app.py"]
+    command += ["--server.headless", "true", "--server.fileWatcherType", "none"]
     command += ["--server.address", "127.0.0.1", "--server.port", str(port)]
-    command += ["--server.fileWatcherType", "none"]
-    server = subprocess.Popen(
-        command,
-        cwd=root,
-        env=os.environ | environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        _wait_for(f"http://127.0.0.1:{port}/_stcore/health", server)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait(timeout=20)
+    with (
+        tempfile.TemporaryFile() as said,
+        subprocess.Popen(
+            command, cwd=root, env=os.environ | environment, stdout=subprocess.DEVNULL, stderr=said
+        ) as server,
+    ):
+        try:
+            _wait_for(f"http://127.0.0.1:{port}/_stcore/health", server)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            # A server waits without end for a browser that is just connecting: who looks on leaves first.
+            for page in _OPEN:
+                with suppress(PlaywrightError):
+                    page.goto("about:blank")
+            server.terminate()
+            try:
+                server.wait(END_S)
+            except subprocess.TimeoutExpired:
+                server.send_signal(signal.SIGABRT)
+            code = server.wait()
+            said.seek(0)
+            assert code == 0, f"The app did not end well:\n{said.read().decode(errors='replace')}"
 
 
 def _wait_for(address: str, server: subprocess.Popen[bytes]) -> None:
@@ -116,6 +135,7 @@ def open_at(browsers: dict[Path, Browser], chromium_path: Path) -> Iterator[Open
     context = browsers[chromium_path].new_context()
     page = context.new_page()
     page.set_default_timeout(PAINT_MS)
+    _OPEN.add(page)
     called: list[str] = []
     own: set[str] = set()
     page.on("request", lambda request: called.append(request.url))
@@ -130,6 +150,7 @@ def open_at(browsers: dict[Path, Browser], chromium_path: Path) -> Iterator[Open
         return page
 
     yield open_at
+    _OPEN.remove(page)
     context.close()
     hosts = {urlsplit(url).netloc for url in called if not url.startswith(("data:", "blob:"))}
     assert hosts == own, f"a page called outside: {sorted(hosts - own)}"

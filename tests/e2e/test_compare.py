@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from pages.ui.compare.views import BRING, VIEWS
-from tests.e2e.conftest import choose, serve, settle
+from tests.e2e.conftest import PAINT_MS, choose, serve, settle
 from tests.e2e.test_frame import violations
 
 
@@ -51,7 +51,9 @@ def test_two_models_are_compared_down_to_one_picture(open_at, app_root, ham10000
         page.wait_for_url("**with_maps=true**")
         settle(page)
         # The weights of one of them came with the app: its maps stand beside the pictures.
-        assert page.get_by_role("img", name=re.compile("^Evidence for ")).count() >= 2
+        expect(page.get_by_role("img", name=re.compile("^Evidence for ")).nth(1)).to_be_visible(
+            timeout=PAINT_MS
+        )
 
         turn_to(page, "Mistakes")
         page.get_by_role("button", name=re.compile("Melanoma called Melanocytic nevus:")).first.click()
