@@ -23,8 +23,10 @@ def leave_at_once() -> None:
 
 
 def _leave() -> None:
-    logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # What ended the server with an error has left it there.
-    os._exit(1 if getattr(sys, "last_value", None) else 0)
+    try:
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        # What ended the server with an error has left it there.
+        os._exit(1 if getattr(sys, "last_value", None) else 0)
