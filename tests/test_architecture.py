@@ -24,6 +24,9 @@ PICKLERS = ("pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "sh
 UNPICKLING_CALLS = ("read_pickle", "to_pickle", "torch.jit.load", "torch.hub.load")
 
 DATASET_PICTURE = re.compile(r"(ISIC_\d{7}|PAT_\d+_\d+_\d+).*\.(jpe?g|png)", re.IGNORECASE)
+# What imports torch's compiler, which nobody here uses: `core.libraries`.
+COMPILING = ("timm", "torchvision", "segmentation_models_pytorch", "pytorch_grad_cam")
+
 PICKLE_FILE = re.compile(r".*\.(pth|pt|bin|ckpt|pkl|pickle|joblib)", re.IGNORECASE)
 
 
@@ -203,6 +206,38 @@ def test_a_module_never_unpickles(file):
 def test_a_page_saves_tables_only_by_the_writer_that_guards_them(file):
     # A table's own method would write what a spreadsheet runs as a formula.
     assert re.findall(r"\w\.to_csv\(", MODULES[file].read_text(encoding="utf-8")) == []
+
+
+def compiling(source: str) -> Iterator[tuple[int, str]]:
+    """Yield line and name of what imports torch's compiler, but for what keeps it out."""
+    tree = ast.parse(source)
+    kept_out = {
+        inner.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.With) and "without_compiler()" in map(ast.unparse, node.items)
+        for inner in node.body
+    }
+    for line, module in imports(source):
+        if line not in kept_out and any(is_within(module, heavy) for heavy in COMPILING):
+            yield line, module
+
+
+@pytest.mark.parametrize("file", [file for file in MODULES if file.startswith("core/")])
+def test_core_imports_libraries_without_the_compiler(file):
+    assert list(compiling(MODULES[file].read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("import timm", [(1, "timm")]),
+        ("from torchvision.transforms import v2", [(1, "torchvision.transforms.v2")]),
+        ("with without_compiler():\n    import timm", []),
+        ("with open(file):\n    import timm", [(2, "timm")]),
+    ],
+)
+def test_no_import_of_the_compiler_is_overlooked(source, found):
+    assert list(compiling(source)) == found
 
 
 @pytest.mark.parametrize("file", MODULES)

@@ -200,8 +200,7 @@ def training_draws(pixels: np.ndarray, recipe: PictureRecipe, *, count: int, see
 
 def normalising_of(model: str) -> Normalising:
     """Return the mean and deviation that a model's ImageNet weights expect. Loads timm."""
-    import timm
-
+    from core.libraries import timm
     from core.models.registry import MODELS
 
     config = timm.get_pretrained_cfg(MODELS[model].timm_name) if model in MODELS else None

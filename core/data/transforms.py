@@ -8,9 +8,12 @@ import math
 
 import torch
 from torch.nn import functional
-from torchvision.transforms import InterpolationMode, v2
 
 from core.data.augment import AugmentConfig
+from core.libraries import without_compiler
+
+with without_compiler():
+    from torchvision.transforms import InterpolationMode, v2
 
 
 class QuarterTurn(torch.nn.Module):

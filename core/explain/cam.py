@@ -14,13 +14,16 @@ from functools import partial
 from typing import Final
 
 import numpy as np
-import pytorch_grad_cam as library  # type: ignore[import-untyped]
 import torch
 from torch import Tensor, nn
 
 from core.explain.layers import Shell, TappedAt, grid_of, layer_of, pixels_of
+from core.libraries import without_compiler
 from core.models.checkpoint import Checkpoint
 from core.models.evidence import CUTS, Cut
+
+with without_compiler():
+    import pytorch_grad_cam as library  # type: ignore[import-untyped]
 
 _COMPARED: Final = 3
 _ABLATED_AT_ONCE: Final = 16

@@ -19,7 +19,6 @@ from typing import Any, Final
 
 import cv2
 import numpy as np
-import segmentation_models_pytorch as smp
 import torch
 from PIL import Image
 from pydantic import TypeAdapter, ValidationError
@@ -31,7 +30,11 @@ from torch import nn
 from core.data.preprocessing import Preprocessing
 from core.errors import BrokenCheckpoint
 from core.files import replacing, sha256
+from core.libraries import without_compiler
 from core.models.catalog import BUNDLED_FOLDER
+
+with without_compiler():
+    import segmentation_models_pytorch as smp
 
 FORMAT: Final = 1
 BUNDLED_MASKS: Final = BUNDLED_FOLDER / "masks"
@@ -144,13 +147,14 @@ def _bundled() -> MaskNetwork:
 
 def build_mask_network() -> nn.Module:
     """Return the untrained network: pictures (N, 3, h, w), sides multiples of 16, to logits (N, 1, h, w)."""
-    network = smp.Unet(
-        f"tu-tf_{ENCODER}",
-        encoder_weights=None,
-        encoder_depth=len(_DECODER),
-        decoder_channels=_DECODER,
-        classes=1,
-    )
+    with without_compiler():  # The library plans the encoder on the meta device.
+        network = smp.Unet(
+            f"tu-tf_{ENCODER}",
+            encoder_weights=None,
+            encoder_depth=len(_DECODER),
+            decoder_channels=_DECODER,
+            classes=1,
+        )
     # timm keeps, and computes, the stages after the last one that is looked at.
     network.encoder.model.blocks = network.encoder.model.blocks[:_STAGES]
     return network

@@ -23,7 +23,6 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from timm.models import save_for_hf
 
 from core.data.facts import Facts, encode_facts
 from core.data.preprocessing import Preprocessing
@@ -31,6 +30,7 @@ from core.errors import BrokenCheckpoint
 from core.evaluate.intervals import Interval
 from core.files import replacing, sha256
 from core.labels import BY_CODE, CODES
+from core.libraries import timm
 from core.models.catalog import MANIFEST_FILE
 from core.models.kept import WEIGHTS_FILE
 from core.models.network import AdditiveNetwork, build_network
@@ -155,7 +155,7 @@ def save_checkpoint(
     halved = copy.deepcopy(network).cpu().eval().half().to(memory_format=torch.contiguous_format)
     _refuse_overflow(halved)
     preprocessing = manifest.preprocessing
-    save_for_hf(
+    timm.models.save_for_hf(
         halved.backbone,
         str(folder),
         model_config={

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import timm
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
@@ -18,6 +17,7 @@ from torch import nn
 from core.data.synthetic import draw_lesion
 from core.errors import BrokenCheckpoint
 from core.labels import CODES
+from core.libraries import timm, without_compiler
 from core.models.catalog import MANIFEST_FILE
 from core.models.checkpoint import EXTRAS_FILE, Checkpoint, Manifest
 from core.models.evidence import SOURCES
@@ -90,7 +90,10 @@ def _load(config: TimmConfig, weights: Path, name: str) -> nn.Module:
             "choose another classifier."
         )
     arguments: dict[str, Any] = {**config.model_args, "num_classes": len(CODES)}
-    with torch.device("meta"):  # Costs no memory, whatever sizes the configuration asks for.
+    with (
+        without_compiler(),
+        torch.device("meta"),
+    ):  # Costs no memory, whatever sizes the configuration asks for.
         planned = timm.create_model(config.architecture, **arguments)
     _check_shapes(planned, weights)
     backbone = timm.create_model(config.architecture, **arguments)

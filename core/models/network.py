@@ -9,12 +9,12 @@ needs no second look at the picture.
 from typing import Any, Final
 
 import numpy as np
-import timm
 import torch
 from torch import Tensor, nn
 
 from core.data.facts import FACTS, SEXES, SITES
 from core.labels import CODES
+from core.libraries import timm
 from core.models.evidence import HEADS, SOURCES, ImageEvidence
 from core.models.registry import MODELS, ModelSpec
 

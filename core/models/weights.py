@@ -11,13 +11,13 @@ from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import Any, Final
 
-import timm
 import torch
 from huggingface_hub import try_to_load_from_cache
 from torch import nn
 
 from core.errors import WeightsError
 from core.files import sha256
+from core.libraries import timm, without_compiler
 from core.models.hub.access import Access
 from core.models.hub.problems import RAISED, Subject, explain
 from core.models.hub.pulling import look_up
@@ -136,7 +136,7 @@ def _backbone_with(
 
 def _plain_names(spec: ModelSpec) -> list[str]:
     """Return the names of the tensors that ImageNet weights of this architecture have, without the head."""
-    with torch.device("meta"):
+    with without_compiler(), torch.device("meta"):
         plain = timm.create_model(spec.timm_name, num_classes=0)
     return [name for name in plain.state_dict() if not name.endswith("num_batches_tracked")]
 

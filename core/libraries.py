@@ -1,0 +1,99 @@
+"""timm and torchvision, imported without torch's compiler.
+
+Nothing here is compiled, yet importing the two imports `torch._dynamo` and with it eight hundred modules: 150
+MB of the app's memory, and a second or more before the first answer. They ask the compiler for two things
+only: not to compile a function, and whether it knows a device. So does torch where a network is built on its
+"meta" device. Both are answered here meanwhile; whatever else anybody asks of it brings the compiler itself,
+then and later.
+"""
+
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.abc import Loader
+from importlib.machinery import ModuleSpec
+from importlib.util import spec_from_loader
+from types import ModuleType
+from typing import Any, Final, TypeVar
+
+import torch
+
+Wrapped = TypeVar("Wrapped", bound=Callable[..., Any])
+
+_COMPILER: Final = "torch._dynamo"
+
+
+class _StandIn(ModuleType):
+    """A module of the compiler that is imported when it is asked for what the stand-in does not have."""
+
+    def __getattr__(self, name: str) -> object:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        _take_away()
+        return getattr(importlib.import_module(self.__name__), name)
+
+
+class _OtherParts(Loader):
+    """Finds the other modules of the compiler, for whoever imports one: by importing all of it, once."""
+
+    def find_spec(self, name: str, _path: object, _target: object = None) -> ModuleSpec | None:
+        if not name.startswith(f"{_COMPILER}.") or not isinstance(sys.modules.get(_COMPILER), _StandIn):
+            return None
+        _take_away()
+        importlib.import_module(name)
+        return spec_from_loader(name, self)
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return sys.modules[spec.name]
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Leave it as it is: it was executed when it was imported."""
+
+
+def _disable(
+    function: Wrapped | None = None, *_: object, **__: object
+) -> Wrapped | Callable[[Wrapped], Wrapped]:
+    """Do what `torch.compiler.disable` asks for: what is never compiled need not be marked."""
+    return (lambda wrapped: wrapped) if function is None else function
+
+
+def _is_compile_supported(device_type: str) -> bool:
+    _take_away()
+    return bool(importlib.import_module(f"{_COMPILER}.utils").is_compile_supported(device_type))
+
+
+@contextmanager
+def without_compiler() -> Iterator[None]:
+    """Keep the compiler out of what is imported or built meanwhile, unless it is there already."""
+    if _COMPILER in sys.modules:
+        yield
+        return
+    compiler, utils = _StandIn(_COMPILER), _StandIn(f"{_COMPILER}.utils")
+    compiler.__path__ = []
+    compiler.utils, compiler.disable = utils, _disable  # type: ignore[attr-defined]
+    utils.is_compile_supported = _is_compile_supported  # type: ignore[attr-defined]
+    sys.modules |= {_COMPILER: compiler, utils.__name__: utils}
+    vars(torch)["_dynamo"] = compiler
+    other_parts = _OtherParts()
+    sys.meta_path.insert(0, other_parts)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(other_parts)
+        _take_away()
+
+
+def _take_away() -> None:
+    for name in (_COMPILER, f"{_COMPILER}.utils"):
+        if isinstance(sys.modules.get(name), _StandIn):
+            del sys.modules[name]
+    if isinstance(vars(torch).get("_dynamo"), _StandIn):
+        del vars(torch)["_dynamo"]
+
+
+with without_compiler():
+    import timm
+    import torchvision
+
+__all__ = ["timm", "torchvision", "without_compiler"]

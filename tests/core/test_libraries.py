@@ -1,0 +1,70 @@
+"""Networks answer without torch's compiler, and whoever wants it still gets the whole of it."""
+
+import subprocess
+import sys
+
+import pytest
+
+from core.settings import REPOSITORY
+
+
+def run(program: str) -> None:
+    """Run a program in a process of its own, where nothing was imported before."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_answering_imports_no_compiler():
+    run(
+        "import sys\n"
+        "from core.explain.lesion_mask import bundled_masks\n"
+        "import core.data.transforms, core.models.foreign\n"
+        "from core.models.catalog import BUNDLED_FOLDER\n"
+        "from core.models.checkpoint import load_checkpoint\n"
+        "from core.models.weights import _plain_names\n"
+        "from core.models.registry import MODELS\n"
+        "bundled_masks()\n"
+        "folder = BUNDLED_FOLDER / 'checkpoints' / 'lesionlens-lite0'\n"
+        "load_checkpoint(folder, reference='bundled:lesionlens-lite0')\n"
+        "assert _plain_names(MODELS['resnet18'])\n"
+        "assert 'torch._dynamo' not in sys.modules"
+    )
+
+
+@pytest.mark.parametrize(
+    "asking",
+    [
+        "import torch\ntorch._dynamo.optimize",
+        "import torch._dynamo\nimport torch._dynamo.backends.registry",
+        "from torch._dynamo.utils import counters",
+        "from torch._dynamo.utils import is_compile_supported\nis_compile_supported('cpu')",
+    ],
+)
+def test_who_asks_for_more_gets_the_compiler_itself(asking):
+    body = "".join(f"    {line}\n" for line in asking.splitlines())
+    run(
+        "import sys\n"
+        "from core.libraries import without_compiler\n"
+        f"with without_compiler():\n{body}"
+        "import torch\n"
+        "import torch._dynamo\n"
+        "assert sys.modules['torch._dynamo'] is torch._dynamo\n"
+        "assert torch._dynamo.__file__ and torch._dynamo.utils.__file__\n"
+        "assert torch.compiler.disable(lambda: 7)() == 7"
+    )
+
+
+def test_where_the_compiler_is_already_nothing_stands_in_for_it():
+    run(
+        "import torch._dynamo as compiler, sys\n"
+        "from core.libraries import without_compiler\n"
+        "with without_compiler():\n"
+        "    assert sys.modules['torch._dynamo'] is compiler\n"
+        "assert sys.modules['torch._dynamo'] is compiler"
+    )
