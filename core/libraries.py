@@ -1,4 +1,4 @@
-"""timm and torchvision, imported without torch's compiler.
+"""timm and torchvision without torch's compiler, and networks without first weights.
 
 Nothing here is compiled, yet importing the two imports `torch._dynamo` and with it eight hundred modules: 150
 MB of the app's memory, and a second or more before the first answer. They ask the compiler for two things
@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import Any, Final, TypeVar
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 Wrapped = TypeVar("Wrapped", bound=Callable[..., Any])
 
@@ -92,8 +93,35 @@ def _take_away() -> None:
         del vars(torch)["_dynamo"]
 
 
+class _Uninitialised(TorchFunctionMode):
+    """Leaves tensors as they are where `torch.nn.init` would fill them, or they themselves by chance."""
+
+    DRAWING = (torch.Tensor.normal_, torch.Tensor.uniform_)
+
+    def __torch_function__(
+        self,
+        function: Callable[..., Any],
+        _types: object,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> object:
+        if function in self.DRAWING or getattr(function, "__module__", None) == "torch.nn.init":
+            return args[0] if args else (kwargs or {})["tensor"]
+        return function(*args, **kwargs or {})
+
+
+@contextmanager
+def without_first_weights() -> Iterator[None]:
+    """Build networks whose weights are loaded next, every one, without drawing any before.
+
+    On the "meta" device that drawing imports a computer algebra system: 50 MB.
+    """
+    with _Uninitialised():
+        yield
+
+
 with without_compiler():
     import timm
     import torchvision
 
-__all__ = ["timm", "torchvision", "without_compiler"]
+__all__ = ["timm", "torchvision", "without_compiler", "without_first_weights"]

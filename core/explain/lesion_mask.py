@@ -30,7 +30,7 @@ from torch import nn
 from core.data.preprocessing import Preprocessing
 from core.errors import BrokenCheckpoint
 from core.files import replacing, sha256
-from core.libraries import without_compiler
+from core.libraries import without_compiler, without_first_weights
 from core.models.catalog import BUNDLED_FOLDER
 
 with without_compiler():
@@ -223,7 +223,8 @@ def load_masks(folder: Path) -> MaskNetwork:
     try:
         manifest = _read_manifest(folder)
         tensors = load_file(folder / WEIGHTS_FILE)
-        network = build_mask_network()
+        with without_first_weights():
+            network = build_mask_network()
         network.load_state_dict(
             {
                 key.removeprefix("network."): value

@@ -30,7 +30,7 @@ from core.errors import BrokenCheckpoint
 from core.evaluate.intervals import Interval
 from core.files import replacing, sha256
 from core.labels import BY_CODE, CODES
-from core.libraries import timm
+from core.libraries import timm, without_first_weights
 from core.models.catalog import MANIFEST_FILE
 from core.models.kept import WEIGHTS_FILE
 from core.models.network import AdditiveNetwork, build_network
@@ -249,7 +249,8 @@ def load_checkpoint(folder: Path, *, reference: str | None = None) -> Checkpoint
     if is_foreign(folder):
         return load_foreign(folder, reference=reference or f"local:{folder}")
     manifest = read_manifest(folder)
-    network = build_network(manifest.model)
+    with without_first_weights():
+        network = build_network(manifest.model)
     try:
         _check_files(folder, manifest)
         weights = load_file(folder / WEIGHTS_FILE)

@@ -17,7 +17,7 @@ from torch import nn
 from core.data.synthetic import draw_lesion
 from core.errors import BrokenCheckpoint
 from core.labels import CODES
-from core.libraries import timm, without_compiler
+from core.libraries import timm, without_compiler, without_first_weights
 from core.models.catalog import MANIFEST_FILE
 from core.models.checkpoint import EXTRAS_FILE, Checkpoint, Manifest
 from core.models.evidence import SOURCES
@@ -90,13 +90,12 @@ def _load(config: TimmConfig, weights: Path, name: str) -> nn.Module:
             "choose another classifier."
         )
     arguments: dict[str, Any] = {**config.model_args, "num_classes": len(CODES)}
-    with (
-        without_compiler(),
-        torch.device("meta"),
-    ):  # Costs no memory, whatever sizes the configuration asks for.
+    # On this device a network costs no memory, whatever sizes the configuration asks for.
+    with without_compiler(), without_first_weights(), torch.device("meta"):
         planned = timm.create_model(config.architecture, **arguments)
     _check_shapes(planned, weights)
-    backbone = timm.create_model(config.architecture, **arguments)
+    with without_first_weights():
+        backbone = timm.create_model(config.architecture, **arguments)
     backbone.load_state_dict(load_file(weights))
     return backbone.eval()
 

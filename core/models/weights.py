@@ -17,7 +17,7 @@ from torch import nn
 
 from core.errors import WeightsError
 from core.files import sha256
-from core.libraries import timm, without_compiler
+from core.libraries import timm, without_compiler, without_first_weights
 from core.models.hub.access import Access
 from core.models.hub.problems import RAISED, Subject, explain
 from core.models.hub.pulling import look_up
@@ -136,7 +136,7 @@ def _backbone_with(
 
 def _plain_names(spec: ModelSpec) -> list[str]:
     """Return the names of the tensors that ImageNet weights of this architecture have, without the head."""
-    with without_compiler(), torch.device("meta"):
+    with without_compiler(), without_first_weights(), torch.device("meta"):
         plain = timm.create_model(spec.timm_name, num_classes=0)
     return [name for name in plain.state_dict() if not name.endswith("num_batches_tracked")]
 
