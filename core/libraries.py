@@ -9,6 +9,7 @@ then and later.
 
 import importlib
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.abc import Loader
@@ -23,6 +24,7 @@ from torch.overrides import TorchFunctionMode
 Wrapped = TypeVar("Wrapped", bound=Callable[..., Any])
 
 _COMPILER: Final = "torch._dynamo"
+_UTILS: Final = f"{_COMPILER}.utils"
 
 
 class _StandIn(ModuleType):
@@ -36,20 +38,26 @@ class _StandIn(ModuleType):
 
 
 class _OtherParts(Loader):
-    """Finds the other modules of the compiler, for whoever imports one: by importing all of it, once."""
+    """Finds the other modules of the compiler, for whoever imports one, by importing all of it."""
 
     def find_spec(self, name: str, _path: object, _target: object = None) -> ModuleSpec | None:
+        """Return how to find a module of the compiler while there are stand-ins; None for all others."""
         if not name.startswith(f"{_COMPILER}.") or not isinstance(sys.modules.get(_COMPILER), _StandIn):
             return None
         _take_away()
         importlib.import_module(name)
+        # Out again: the import that asks would find it there and execute it a second time.
+        self._imported = sys.modules.pop(name)
+        self._spec = self._imported.__spec__
         return spec_from_loader(name, self)
 
-    def create_module(self, spec: ModuleSpec) -> ModuleType:
-        return sys.modules[spec.name]
+    def create_module(self, _spec: ModuleSpec) -> ModuleType:
+        """Return what was imported."""
+        return self._imported
 
     def exec_module(self, module: ModuleType) -> None:
-        """Leave it as it is: it was executed when it was imported."""
+        """Give it its own spec back: it was executed when it was imported."""
+        vars(module)["__spec__"] = self._spec
 
 
 def _disable(
@@ -61,36 +69,52 @@ def _disable(
 
 def _is_compile_supported(device_type: str) -> bool:
     _take_away()
-    return bool(importlib.import_module(f"{_COMPILER}.utils").is_compile_supported(device_type))
+    return bool(importlib.import_module(_UTILS).is_compile_supported(device_type))
+
+
+# Held over changes of what stands in, never over an import: that could wait for an import that waits for it.
+_LOCK: Final = threading.Lock()
+_INSIDE: Final[list[object]] = []
 
 
 @contextmanager
 def without_compiler() -> Iterator[None]:
     """Keep the compiler out of what is imported or built meanwhile, unless it is there already."""
-    if _COMPILER in sys.modules:
-        yield
-        return
-    compiler, utils = _StandIn(_COMPILER), _StandIn(f"{_COMPILER}.utils")
-    compiler.__path__ = []
-    compiler.utils, compiler.disable = utils, _disable  # type: ignore[attr-defined]
-    utils.is_compile_supported = _is_compile_supported  # type: ignore[attr-defined]
-    sys.modules |= {_COMPILER: compiler, utils.__name__: utils}
-    vars(torch)["_dynamo"] = compiler
-    other_parts = _OtherParts()
-    sys.meta_path.insert(0, other_parts)
+    inside = object()
+    with _LOCK:
+        _INSIDE.append(inside)
+        if _COMPILER not in sys.modules:
+            _put_in_place()
     try:
         yield
     finally:
-        sys.meta_path.remove(other_parts)
-        _take_away()
+        with _LOCK:
+            _INSIDE.remove(inside)
+            last = not _INSIDE
+        if last:
+            _take_away()
+
+
+def _put_in_place() -> None:
+    compiler, utils = _StandIn(_COMPILER), _StandIn(_UTILS)
+    compiler.__path__ = []
+    compiler.__spec__ = ModuleSpec(_COMPILER, None, is_package=True)
+    compiler.utils, compiler.disable = utils, _disable  # type: ignore[attr-defined]
+    utils.__spec__ = ModuleSpec(_UTILS, None)
+    utils.is_compile_supported = _is_compile_supported  # type: ignore[attr-defined]
+    sys.modules |= {_COMPILER: compiler, _UTILS: utils}
+    vars(torch)["_dynamo"] = compiler
+    sys.meta_path.insert(0, _OtherParts())
 
 
 def _take_away() -> None:
-    for name in (_COMPILER, f"{_COMPILER}.utils"):
-        if isinstance(sys.modules.get(name), _StandIn):
-            del sys.modules[name]
-    if isinstance(vars(torch).get("_dynamo"), _StandIn):
-        del vars(torch)["_dynamo"]
+    with _LOCK:
+        for name in (_COMPILER, _UTILS):
+            if isinstance(sys.modules.get(name), _StandIn):
+                del sys.modules[name]
+        if isinstance(vars(torch).get("_dynamo"), _StandIn):
+            del vars(torch)["_dynamo"]
+        sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, _OtherParts)]
 
 
 class _Uninitialised(TorchFunctionMode):

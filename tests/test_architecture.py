@@ -24,7 +24,7 @@ PICKLERS = ("pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "sh
 UNPICKLING_CALLS = ("read_pickle", "to_pickle", "torch.jit.load", "torch.hub.load")
 
 DATASET_PICTURE = re.compile(r"(ISIC_\d{7}|PAT_\d+_\d+_\d+).*\.(jpe?g|png)", re.IGNORECASE)
-# What imports torch's compiler, which nobody here uses: `core.libraries`.
+# They import torch's compiler unless `core.libraries` keeps it out; the trainer does not mind.
 COMPILING = ("timm", "torchvision", "segmentation_models_pytorch", "pytorch_grad_cam")
 
 PICKLE_FILE = re.compile(r".*\.(pth|pt|bin|ckpt|pkl|pickle|joblib)", re.IGNORECASE)

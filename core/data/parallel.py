@@ -52,7 +52,8 @@ def as_they_come(
         for future in as_completed(waiting):
             yield future.result()
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        for future in waiting:
+            future.cancel()
 
 
 def _pool(workers: int) -> Executor:

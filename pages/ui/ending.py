@@ -10,15 +10,17 @@ from streamlit.runtime import Runtime, exists, get_instance
 
 
 @cache
-def leave_at_once() -> None:
+def prepare() -> None:
     """See to it, once a process, that the server ends when it is told to, also amid a network's work.
 
     Streamlit's scripts and our jobs run in daemon threads. Python up to 3.13 unwinds such a thread when the
     interpreter is taken down; where it is in the middle of torch's C++, that aborts the process ("terminate
-    called without an active exception") or leaves it hanging. What they write is written in one step, and
-    nothing else has to be tidied, so the process goes before the interpreter is taken down.
+    called without an active exception") or leaves it hanging. So the process goes before the interpreter is
+    taken down. Nothing is lost: a file is written in one step, or goes on where it was cut off.
     """
-    if exists() and isinstance(get_instance(), Runtime):  # a real server: tests bring a stand-in
+    # Its very class: the stand-in of Streamlit's tests passes for an instance, and there the process is not
+    # ours to end.
+    if exists() and type(get_instance()) is Runtime:
         atexit.register(_leave)
 
 
@@ -28,5 +30,5 @@ def _leave() -> None:
         sys.stdout.flush()
         sys.stderr.flush()
     finally:
-        # What ended the server with an error has left it there.
+        # An error that ended the server has left itself here. A server that is told to end, ends with 0.
         os._exit(1 if getattr(sys, "last_value", None) else 0)

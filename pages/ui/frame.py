@@ -55,7 +55,7 @@ _DARK_CHIPS: Final = """<style>
 
 def page(title: str, *, heading: str | None = None) -> Reader:
     """Draw the frame of a page of PAGES and return who reads it. The first call of every page."""
-    ending.leave_at_once()
+    ending.prepare()
     this = PAGES[title]
     st.set_page_config(
         page_title="LesionLens" if this.script == HOME_SCRIPT else f"{title} · LesionLens",

@@ -8,6 +8,8 @@ import torch
 from torch import nn
 
 from core.libraries import without_first_weights
+from core.models.network import build_network
+from core.models.registry import MODELS
 from core.settings import REPOSITORY
 
 
@@ -27,7 +29,7 @@ def test_answering_imports_no_compiler():
     run(
         "import sys\n"
         "from core.explain.lesion_mask import bundled_masks\n"
-        "import core.data.transforms, core.models.foreign\n"
+        "import core.data.transforms, core.explain.cam, core.models.foreign\n"
         "from core.models.catalog import BUNDLED_FOLDER\n"
         "from core.models.checkpoint import load_checkpoint\n"
         "from core.models.weights import _plain_names\n"
@@ -45,6 +47,9 @@ def test_answering_imports_no_compiler():
     [
         "import torch\ntorch._dynamo.optimize",
         "import torch._dynamo\nimport torch._dynamo.backends.registry",
+        "import torch._dynamo.decorators",
+        "from torch._dynamo import config\nfrom torch._dynamo.config import recompile_limit",
+        "import torch._dynamo.config",
         "from torch._dynamo.utils import counters",
         "from torch._dynamo.utils import is_compile_supported\nis_compile_supported('cpu')",
     ],
@@ -59,6 +64,8 @@ def test_who_asks_for_more_gets_the_compiler_itself(asking):
         "import torch._dynamo\n"
         "assert sys.modules['torch._dynamo'] is torch._dynamo\n"
         "assert torch._dynamo.__file__ and torch._dynamo.utils.__file__\n"
+        "assert torch._dynamo.eval_frame.config is sys.modules['torch._dynamo.config']\n"
+        "assert torch._dynamo.config.__spec__.origin\n"
         "assert torch.compiler.disable(lambda: 7)() == 7"
     )
 
@@ -82,3 +89,19 @@ def test_first_weights_are_drawn_only_outside():
     assert (kept == 0).all()
     assert (drawn == 2).all()
     assert (nn.init.constant_(kept, 7.0) == 7).all()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_all_that_is_not_loaded_is_there_without_first_weights(name):
+    def unloaded() -> dict[str, torch.Tensor]:
+        network = build_network(name)
+        loaded = set(network.state_dict())
+        assert {key for key, _ in network.named_parameters()} <= loaded
+        return {key: buffer for key, buffer in network.named_buffers() if key not in loaded}
+
+    expected = unloaded()
+    with without_first_weights():
+        found = unloaded()
+    assert found.keys() == expected.keys()
+    for key, buffer in found.items():
+        assert torch.equal(buffer, expected[key]), key
