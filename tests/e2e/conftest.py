@@ -15,7 +15,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, Playwright, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
@@ -60,10 +60,7 @@ def serve(root: Path, **environment: str) -> Iterator[str]:
             _wait_for(f"http://127.0.0.1:{port}/_stcore/health", server)
             yield f"http://127.0.0.1:{port}"
         finally:
-            # A server waits without end for a browser that is just connecting: who looks on leaves first.
-            for page in _OPEN:
-                with suppress(PlaywrightError):
-                    page.goto("about:blank")
+            _leave(f"http://127.0.0.1:{port}/_stcore/health", server)
             server.terminate()
             try:
                 server.wait(END_S)
@@ -72,6 +69,20 @@ def serve(root: Path, **environment: str) -> Iterator[str]:
             code = server.wait()
             said.seek(0)
             assert code == 0, f"The app did not end well:\n{said.read().decode(errors='replace')}"
+
+
+def _leave(address: str, server: subprocess.Popen[bytes]) -> None:
+    """Let all pages go, and wait until the server has noticed.
+
+    uvicorn fails to stop, and Streamlit then waits for it without end, when it is told to in the moment
+    between a browser's goodbye and the end of its connection: it says goodbye too, an error by then.
+    """
+    for page in _OPEN:
+        with suppress(PlaywrightError):
+            page.goto("about:blank")
+            page.wait_for_timeout(500)
+    with suppress(OSError, AssertionError):
+        _wait_for(address, server)
 
 
 def _wait_for(address: str, server: subprocess.Popen[bytes]) -> None:
@@ -162,6 +173,19 @@ def settle(page: Page) -> None:
     page.wait_for_function(
         "document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning'"
     )
+
+
+def press_until(field: Locator, key: str, seen: Locator, *, tries: int = 6) -> None:
+    """Press a key in a field until something is there; a rerun of the page may take the first press away."""
+    for attempt in range(1, tries + 1):
+        field.press(key)
+        try:
+            seen.wait_for(timeout=10_000)
+        except PlaywrightTimeout:
+            if attempt == tries:
+                raise
+        else:
+            return
 
 
 def choose(page: Page, label: str, option: str, *, tries: int = 6) -> None:

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from core.data.readers import read_dataset
 from core.data.synthetic import make_dataset
 from core.predict.features import checkpoint_extractor, compute_features
-from tests.e2e.conftest import serve, settle
+from tests.e2e.conftest import press_until, serve, settle
 from tests.e2e.test_frame import violations
 
 WAIT_MS = 60_000
@@ -79,9 +79,7 @@ def test_the_map_shows_a_picture_on_hover_and_a_lasso_filters_everything(place, 
     page = open_at(f"{address}/explore?view=Map")
     field = page.get_by_role("application")
     field.scroll_into_view_if_needed()
-    field.focus()
-    page.keyboard.press("ArrowRight")
-    page.locator(".card img").wait_for()
+    press_until(field, "ArrowRight", page.locator(".card img"))
     assert any(name in page.locator(".card").inner_text() for name in table["image_id"])
     box = field.bounding_box()
     page.get_by_role("button", name="Draw around").click()
@@ -106,9 +104,7 @@ def test_the_map_shows_a_picture_on_hover_and_a_lasso_filters_everything(place, 
 def test_enter_opens_the_picture_on_the_map(place, open_at):
     address, _ = place
     page = open_at(f"{address}/explore?view=Map")
-    page.get_by_role("application").focus()
-    page.keyboard.press("ArrowDown")
-    page.locator(".card b").wait_for()
+    press_until(page.get_by_role("application"), "ArrowDown", page.locator(".card b"))
     page.keyboard.press("Enter")
     page.wait_for_url("**explore_open=**")
     page.get_by_role("dialog").get_by_role("button", name="Find similar").click()
