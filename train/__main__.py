@@ -432,6 +432,17 @@ def main() -> None:
         app()
     except LesionLensError as problem:
         sys.exit(f"{problem}")
+    except SystemExit as ended:
+        if not ended.code:
+            _leave_the_others()
+        raise
+
+
+def _leave_the_others() -> None:
+    """Leave torchrun's other processes: a group that stays open can abort a process that has done its work."""
+    distributed = sys.modules.get("torch.distributed")
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 if __name__ == "__main__":

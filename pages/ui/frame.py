@@ -13,7 +13,7 @@ import streamlit as st
 
 from core.errors import LesionLensError
 from core.words import ATTRIBUTION, DEFAULT_READER, DISCLAIMER, READERS, Reader
-from pages.ui import ending, installed, notices, theme, tour
+from pages.ui import ending, installed, notices, tour
 
 MARK: Final = Path(__file__).parent / "mark.svg"
 LOGO: Final = Path(__file__).parent / "logo.svg"
@@ -47,9 +47,12 @@ PAGES: Final = {
 }
 
 
-# White letters, which Streamlit puts on its chips, cannot be read on a colour that stands out from dark.
-_DARK_CHIPS: Final = """<style>
-[data-testid="stMultiSelect"] span[title], [data-testid="stMultiSelect"] span[title] ~ * { color: #10181B; }
+# White letters, which Streamlit puts on its chips, cannot be read on a colour that stands out from dark. The
+# browser chooses: the server does not know the mode yet when a page is painted for the first time.
+_CHIPS: Final = """<style>
+[data-testid="stMultiSelect"] span[title], [data-testid="stMultiSelect"] span[title] ~ * {
+  color: light-dark(#FFFFFF, #10181B);
+}
 </style>"""
 
 
@@ -63,8 +66,7 @@ def page(title: str, *, heading: str | None = None) -> Reader:
         layout="wide",
         menu_items={"About": f"**LesionLens.** {DISCLAIMER}\n\n{ATTRIBUTION}"},
     )
-    if theme.mode() == "dark":
-        st.html(_DARK_CHIPS)
+    st.html(_CHIPS)
     tour.go(title, PAGES)
     st.logo(str(LOGO), size="large", icon_image=str(MARK))
     with st.sidebar:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -233,6 +234,10 @@ def test_a_publication_that_is_cancelled_leaves_no_commit(hub, access, publicati
     with pytest.raises(jobs.Cancelled):
         publish(publication, access, report=stop)
     assert hub.commit_lines == []
+    # What is left behind goes on asking; were this Hub gone, the client would close everybody's connections.
+    for thread in threading.enumerate():
+        if thread.name == "download":
+            thread.join(20)
 
 
 def test_a_private_repository_is_seen_only_with_a_token(hub, access, publication):

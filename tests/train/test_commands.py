@@ -227,6 +227,7 @@ def test_processes_that_see_other_disks_answer_the_same_parts_together(tiny, tmp
 import os
 from pathlib import Path
 import numpy as np
+from accelerate import PartialState
 from core.models.checkpoint import load_checkpoint
 from train.parts import predict_kept
 paths = sorted(Path({data!r}).rglob("*.jpg"))[:4]
@@ -235,6 +236,7 @@ facts = np.full((4, 3), np.nan, dtype=np.float32)
 keep = Path({out!r}) / os.environ["RANK"]
 predict_kept(checkpoint, paths, facts, keep=keep)  # only the first writes
 found, _ = predict_kept(checkpoint, paths, facts, keep=keep)
+PartialState().destroy_process_group()  # as the command line does
 assert np.isfinite(found).all() and found.shape == (4, 7)
 """
     file = tmp_path / "program.py"
