@@ -439,7 +439,7 @@ def main() -> None:
 
 
 def _leave_the_others() -> None:
-    """Leave torchrun's other processes: a group that stays open can abort a process that has done its work."""
+    """Leave torchrun's other processes: a group left open can abort a process that has done its work."""
     distributed = sys.modules.get("torch.distributed")
     if distributed is not None and distributed.is_available() and distributed.is_initialized():
         distributed.destroy_process_group()
