@@ -145,7 +145,6 @@ def without_first_weights() -> Iterator[None]:
 
 
 with without_compiler():
-    import timm
-    import torchvision
+    import timm  # and with it torchvision
 
-__all__ = ["timm", "torchvision", "without_compiler", "without_first_weights"]
+__all__ = ["timm", "without_compiler", "without_first_weights"]
