@@ -62,11 +62,18 @@ class Prior(StrEnum):
 
 
 class Views(StrEnum):
-    """How many orientations of a picture are averaged."""
+    """How many views of a picture are averaged; see `core.predict.many.VIEWS`."""
 
     one = "1"
     four = "4"
     eight = "8"
+    sixteen = "16"
+
+
+ViewsOption = Annotated[
+    Views,
+    typer.Option(help="Looks to average: 4 flips, 8 with the middle of the picture too, 16 also turned."),
+]
 
 
 @app.command()
@@ -138,8 +145,8 @@ def finish(
 def calibrate(checkpoint: CheckpointOption, data: DataOption = None) -> None:
     """Give a checkpoint folder what older ones lack: prediction sets, natural frequencies, input limits.
 
-    All are fitted on the val part of its own split and written into its lesionlens.json; weights and
-    thresholds stay as they are.
+    All are fitted on the val part of its own split, like the power of the balanced prior, and written into
+    its lesionlens.json; weights and thresholds stay as they are.
     """
     from train.finish import calibrate as calibrate_checkpoint
 
@@ -160,7 +167,7 @@ def evaluate(
         Path | None,
         typer.Option(help="Write the evaluation artifact into this folder; a stopped one goes on there."),
     ] = None,
-    views: Annotated[Views, typer.Option(help="Orientations to average.")] = Views.one,
+    views: ViewsOption = Views.one,
     workers: WorkersOption = 1,
 ) -> None:
     """Measure a checkpoint on its own split, with 95 % intervals over lesions."""
@@ -200,7 +207,7 @@ def score(
     prior: Annotated[
         Prior, typer.Option(help="The mix of diagnoses the probabilities are for: HAM10000's, or all alike.")
     ] = Prior.data,
-    views: Annotated[Views, typer.Option(help="Orientations to average.")] = Views.four,
+    views: ViewsOption = Views.eight,
     leave_out_unknown: Annotated[
         bool, typer.Option("--leave-out-unknown", help="Leave out what the model does not know, as pages do.")
     ] = False,

@@ -22,10 +22,12 @@ from core.data.splits import Split
 from core.data.synthetic import draw_lesion
 from core.errors import EvaluationError
 from core.evaluate.artifact import Evaluation
+from core.files import replacing
 from core.labels import CODES
 from core.models.card import HAM10000, model_card
 from core.models.catalog import CHECKPOINTS_FOLDER, OF_RUN
 from core.models.checkpoint import (
+    CARD_FILE,
     Checkpoint,
     Manifest,
     load_checkpoint,
@@ -175,21 +177,20 @@ def best_network(run: RunFolder, plan: Plan) -> tuple[AdditiveNetwork, dict[str,
 
 
 def choose_on_val(manifest: Manifest, logits: np.ndarray, truth: np.ndarray) -> Manifest:
-    """Return the manifest with what is fitted on val logits (N, 7): temperature, thresholds, prior power."""
+    """Return the manifest with what decisions stand on, fitted on val logits (N, 7)."""
     temperature = fit_temperature(logits, truth)
     probabilities = softmax(logits, temperature)
     return replace(
         manifest,
         temperature=temperature,
         operating_points=fit_operating_points(probabilities, truth),
-        balanced_power=choose_prior_power(probabilities, truth, np.array(manifest.class_frequencies)),
     )
 
 
 def calibrate(
     checkpoint: Checkpoint, metadata: pd.DataFrame, split: Split, *, progress: Progress
 ) -> Manifest:
-    """Fit prediction sets, natural frequencies and input limits for a checkpoint that lacks them; write them.
+    """Fit prediction sets, natural frequencies, input limits and the balanced prior's power; write them.
 
     Weights, temperature and thresholds stay as they are.
 
@@ -209,8 +210,19 @@ def calibrate(
         )
     fitted = _fit_on_val(checkpoint.manifest, checkpoint, statistics, on_val, progress)
     if processes().is_main_process:
-        stored = read_manifest(checkpoint.folder)
-        write_manifest(checkpoint.folder, replace(stored, held_out=fitted.held_out, limits=fitted.limits))
+        before = read_manifest(checkpoint.folder)
+        after = replace(
+            before,
+            held_out=fitted.held_out,
+            limits=fitted.limits,
+            balanced_power=fitted.balanced_power,
+        )
+        write_manifest(checkpoint.folder, after)
+        card = checkpoint.folder / CARD_FILE
+        # A card that somebody wrote on stays theirs.
+        if card.is_file() and card.read_text(encoding="utf-8") == model_card(before):
+            with replacing(card) as part:
+                part.write_text(model_card(after), encoding="utf-8")
     return fitted
 
 
@@ -221,7 +233,8 @@ def _fit_on_val(
     on_val: "_Known",
     progress: Progress,
 ) -> Manifest:
-    """Return the manifest with prediction sets, natural frequencies and input limits."""
+    """Return the manifest with prediction sets, natural frequencies, input limits and the prior's power."""
+    probabilities = softmax(on_val.logits, manifest.temperature)
     colours, tell = [], progress("colours")
     for done, path in enumerate(on_val.paths, 1):
         seen = manifest.preprocessing.fit(read_picture(path, name=path.name).pixels)
@@ -232,7 +245,8 @@ def _fit_on_val(
         alone = checkpoint.network.from_features(pooled).float().cpu().numpy()
     return replace(
         manifest,
-        held_out=fit_held_out(softmax(on_val.logits, manifest.temperature), on_val.truth, on_val.lesion_ids),
+        held_out=fit_held_out(probabilities, on_val.truth, on_val.lesion_ids),
+        balanced_power=choose_prior_power(probabilities, on_val.truth, np.array(manifest.class_frequencies)),
         limits=InputLimits.fit(alone, np.array(colours), statistics.distance(on_val.features)),
     )
 

@@ -4,7 +4,7 @@ A convolutional network takes any shape, so a picture is shown whole: its shorte
 and its longer side follows, up to `max_aspect`. Only what is longer than that is cut, evenly at both ends.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -39,8 +39,8 @@ class Preprocessing:
 
     size: shorter side of the input, px. max_aspect: longer over shorter side at most; 1 is always square.
     mean, std: per RGB channel, of pixels scaled to [0, 1]. gray: three equal luma channels instead of colour.
-    crop_pct: the share of the sides that the network sees, cut from the middle; below 1 only in foreign
-        checkpoints, as timm means it.
+    crop_pct: the share of the sides that the network sees, cut from the middle, as timm means it; of stored
+        ones below 1 only in foreign checkpoints.
     """
 
     size: int
@@ -60,6 +60,10 @@ class Preprocessing:
         """Return the picture as the network sees it, uint8 (h, w, 3), before normalisation."""
         seen = cover(pixels, self.input_shape(*pixels.shape[:2]), share=self.crop_pct)
         return to_gray(seen) if self.gray else seen
+
+    def closer(self, share: float) -> "Preprocessing":
+        """Return the same for a share of the sides, from the middle: as large to the network, but nearer."""
+        return replace(self, crop_pct=self.crop_pct * share)
 
     def normalise(self, seen: np.ndarray) -> np.ndarray:
         """Turn uint8 (..., h, w, 3) into float32 network input (..., 3, h, w)."""

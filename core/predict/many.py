@@ -25,19 +25,43 @@ from core.predict.unknown import judge
 
 BATCH: Final = 32
 
-_FLIPS: Final[tuple[Callable[[Tensor], Tensor], ...]] = (
+Turn = Callable[[Tensor], Tensor]
+
+_FLIPS: Final[tuple[Turn, ...]] = (
     lambda pixels: pixels,
     lambda pixels: pixels.flip(-1),
     lambda pixels: pixels.flip(-2),
     lambda pixels: pixels.flip(-1, -2),
 )
-VIEWS: Final[dict[int, tuple[Callable[[Tensor], Tensor], ...]]] = {
-    1: _FLIPS[:1],
-    4: _FLIPS,
-    # Dermoscopy has no up or down: a quarter turn shows the same lesion.
-    8: (*_FLIPS, *(lambda pixels, flip=flip: flip(pixels.transpose(-1, -2)) for flip in _FLIPS)),
+# Dermoscopy has no up or down: a quarter turn shows the same lesion.
+_TURNS: Final[tuple[Turn, ...]] = (
+    *_FLIPS,
+    *(lambda pixels, flip=flip: flip(pixels.transpose(-1, -2)) for flip in _FLIPS),
+)
+_WHOLE: Final = 1.0
+# Training shows parts of pictures, so lesions are larger there than in a whole picture.
+_MIDDLE: Final = 0.8
+
+
+@dataclass(frozen=True)
+class Views:
+    """Test-time views of a picture: each turn of each framing; their logits are averaged.
+
+    shares: how much of a picture's sides is framed, from the middle. The whole comes first, since it is what
+        is held against what a checkpoint knows.
+    """
+
+    turns: tuple[Turn, ...]
+    shares: tuple[float, ...] = (_WHOLE,)
+
+
+VIEWS: Final[dict[int, Views]] = {
+    1: Views(_FLIPS[:1]),
+    4: Views(_FLIPS),
+    8: Views(_FLIPS, (_WHOLE, _MIDDLE)),
+    16: Views(_TURNS, (_WHOLE, _MIDDLE)),
 }
-"""Test-time views by their number; their logits are averaged."""
+"""Test-time views by their number."""
 
 Read = Callable[[], np.ndarray]
 """Gives one picture, uint8 RGB (H, W, 3), or raises PictureError."""
@@ -86,6 +110,7 @@ def predict_many(
     found: list[_Found] = []
     unreadable: dict[int, str] = {}
     waiting: defaultdict[tuple[int, ...], list[tuple[int, np.ndarray]]] = defaultdict(list)
+    framings = [checkpoint.manifest.preprocessing.closer(share) for share in VIEWS[views].shares]
     count = len(pictures)
 
     def flush(shape: tuple[int, ...]) -> None:
@@ -94,7 +119,7 @@ def predict_many(
         report(len(found) + len(unreadable), count, unit="pictures")
 
     report(0, count, unit="pictures")
-    for position, seen, reason in _fitted(pictures, checkpoint.manifest.preprocessing, workers):
+    for position, seen, reason in _fitted(pictures, framings, workers):
         if seen is None:
             unreadable[position] = reason
             report(len(found) + len(unreadable), count, unit="pictures")
@@ -110,7 +135,7 @@ def predict_many(
 def look_at(
     network: AdditiveNetwork, pixels: Tensor, facts: Tensor, *, views: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return what a network makes of its input, on whatever device it lies.
+    """Return what a network makes of its input (framings, n, 3, h, w), on whatever device it lies.
 
     Logits (n, 7) averaged over views, with facts; then, of the first view, the features (n, K) and the logits
     of the picture alone (n, 7).
@@ -119,7 +144,9 @@ def look_at(
     pixels, facts = pixels.to(device), facts.to(device)
     with torch.no_grad():
         looks = [
-            network.look(view(pixels).contiguous(memory_format=torch.channels_last)) for view in VIEWS[views]
+            network.look(turn(framed).contiguous(memory_format=torch.channels_last))
+            for framed in pixels
+            for turn in VIEWS[views].turns
         ]
         logits = torch.stack([one.logits for one in looks])
         total = logits.mean(dim=0) + network.facts(facts)
@@ -135,7 +162,7 @@ def _look(
     views: int,
     gated: bool,
 ) -> Iterator[_Found]:
-    pixels = torch.from_numpy(checkpoint.manifest.preprocessing.normalise(np.stack(seen)))
+    pixels = torch.from_numpy(checkpoint.manifest.preprocessing.normalise(np.stack(seen, axis=1)))
     with checkpoint.lock:
         logits, features, alone = look_at(
             checkpoint.network, pixels, torch.from_numpy(facts[places]), views=views
@@ -144,7 +171,7 @@ def _look(
         reasons: tuple[str, ...] = ()
         if gated:
             reasons = judge(
-                seen[row],
+                seen[row][0],
                 features[row],
                 checkpoint.statistics,
                 logits=alone[row],
@@ -154,13 +181,17 @@ def _look(
 
 
 def _fitted(
-    pictures: Sequence[Read], preprocessing: Preprocessing, workers: int
+    pictures: Sequence[Read], framings: Sequence[Preprocessing], workers: int
 ) -> Iterator[tuple[int, np.ndarray | None, str]]:
-    """Yield (position, what the network sees or None, why it is unreadable), a few pictures ahead."""
+    """Yield (position, what the network sees or None, why it is unreadable), a few pictures ahead.
+
+    What it sees: one picture for each framing, (framings, h, w, 3).
+    """
 
     def fit(read: Read) -> tuple[np.ndarray | None, str]:
         try:
-            return preprocessing.fit(read()), ""
+            pixels = read()
+            return np.stack([framing.fit(pixels) for framing in framings]), ""
         except PictureError as problem:
             return None, str(problem)
 

@@ -21,8 +21,9 @@ from core.errors import DataError, EvaluationError, LesionLensError, RunError
 from core.evaluate.artifact import Evaluation
 from core.evaluate.operating import Wish, choose_threshold
 from core.labels import CODE_OF_ISIC_COLUMN, CODES, ISIC_2018_COLUMNS
+from core.models.card import model_card
 from core.models.catalog import folder_of
-from core.models.checkpoint import load_checkpoint, write_manifest
+from core.models.checkpoint import CARD_FILE, load_checkpoint, write_manifest
 from core.models.hub.publication import material_of
 from core.models.reference import parse_reference
 from core.predict.many import VIEWS
@@ -31,6 +32,7 @@ from core.settings import settings
 from tests.conftest import ROOT
 from tests.train.conftest import folders, trainer
 from train import parts
+from train.__main__ import Views as ViewsOption
 from train.__main__ import app
 from train.evaluate import evaluate_checkpoint
 from train.finish import DATA, LICENCE, origin_of, reference_of
@@ -85,7 +87,9 @@ def test_calibrate_gives_an_older_checkpoint_what_finish_gives_a_new_one(tiny, c
     assert fitted.held_out is not None
     assert sum(fitted.held_out.sets.n_lesions) > 0
     folder = shutil.copytree(tiny.run.path / "checkpoint", tmp_path / "older")
-    write_manifest(folder, replace(fitted, held_out=None, limits=None))
+    older = replace(fitted, held_out=None, limits=None, balanced_power=0.123)
+    write_manifest(folder, older)
+    (folder / CARD_FILE).write_text(model_card(older))
     assert load_checkpoint(folder).manifest.limits is None
     done = invoke("calibrate", "--checkpoint", f"local:{folder}", "--data", str(tiny.data))
     assert done.exit_code == 0, done.output
@@ -96,6 +100,14 @@ def test_calibrate_gives_an_older_checkpoint_what_finish_gives_a_new_one(tiny, c
     # A finished run is fitted before its weights are halved, and distances tell these apart.
     assert again.limits.together == pytest.approx(fitted.limits.together, rel=0.1)
     assert replace(again, held_out=None, limits=None) == replace(fitted, held_out=None, limits=None)
+    assert f"power\n  {again.balanced_power:.1f} of the balanced prior" in (folder / CARD_FILE).read_text()
+
+
+def test_calibrate_leaves_a_card_that_somebody_wrote_on(tiny, tmp_path):
+    folder = shutil.copytree(tiny.run.path / "checkpoint", tmp_path / "older")
+    (folder / CARD_FILE).write_text("Ask Ada before you use this.")
+    assert invoke("calibrate", "--checkpoint", f"local:{folder}", "--data", str(tiny.data)).exit_code == 0
+    assert (folder / CARD_FILE).read_text() == "Ask Ada before you use this."
 
 
 def test_what_fit_printed_names_the_checkpoint_and_every_metric(tiny):
@@ -368,13 +380,39 @@ def test_views_average_what_a_turned_picture_is_answered(checkpoint, pictures, t
     predicted = predict_pictures(checkpoint, paths, unknown, views=views)
     assert predicted.logits.shape == (2, 7)
     assert predicted.features.shape[0] == 2
-    alone = predict_pictures(checkpoint, paths, unknown, views=1).logits
+    alone = predict_pictures(checkpoint, paths, unknown, views=1)
+    # What is known of a picture is known of the whole of it, however often it is looked at.
+    np.testing.assert_allclose(predicted.features, alone.features, rtol=1e-4, atol=1e-5)
     apart, together = (
-        np.abs(alone[0] - alone[1]).max(),
+        np.abs(alone.logits[0] - alone.logits[1]).max(),
         np.abs(predicted.logits[0] - predicted.logits[1]).max(),
     )
     assert apart > 0
     assert together == apart if views == 1 else together < apart / 10
+
+
+def test_the_number_of_views_is_the_number_of_looks():
+    assert {number: len(views.turns) * len(views.shares) for number, views in VIEWS.items()} == {
+        number: number for number in VIEWS
+    }
+    assert all(views.shares[0] == 1 for views in VIEWS.values())
+    assert {option.value for option in ViewsOption} == {str(number) for number in VIEWS}
+
+
+def test_eight_views_are_the_mean_of_the_whole_and_its_middle(checkpoint, tmp_path):
+    whole = np.full((60, 80, 3), 20, dtype=np.uint8)
+    whole[6:54, 8:72] = 230
+    unknown = np.full((1, 3), np.nan, dtype=np.float32)
+
+    def answered(name: str, pixels: np.ndarray, views: int) -> np.ndarray:
+        Image.fromarray(pixels).save(tmp_path / name)
+        return predict_pictures(checkpoint, [tmp_path / name], unknown, views=views).logits[0]
+
+    apart = answered("whole.png", whole, 4), answered("middle.png", whole[6:54, 8:72], 4)
+    together = answered("whole.png", whole, 8)
+    difference = np.abs(apart[0] - apart[1]).max()
+    assert difference > 1e-4
+    assert np.abs(together - np.mean(apart, axis=0)).max() < difference / 20
 
 
 def test_rows_of_unreadable_pictures_are_nan(checkpoint, pictures):
