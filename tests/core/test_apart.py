@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 
 from core.apart import compute_apart
 from core.jobs import Cancelled, silent
+from tests.conftest import ROOT
 
 
 def double(values: np.ndarray) -> np.ndarray:
@@ -30,6 +33,11 @@ def never_end(values: np.ndarray) -> np.ndarray:
         time.sleep(1)
 
 
+def chatter(values: np.ndarray) -> np.ndarray:
+    sys.stdout.write("a library says hello")
+    return values
+
+
 def in_here(name: str) -> str:
     return f"{__name__}:{name}"
 
@@ -39,6 +47,10 @@ def test_the_result_comes_back():
     found = compute_apart(in_here("double"), values, report=silent)
     assert found.dtype == np.float32
     assert np.array_equal(found, values * 2)
+
+
+def test_what_a_library_prints_is_no_part_of_the_result():
+    assert np.array_equal(compute_apart(in_here("chatter"), np.ones(3), report=silent), np.ones(3))
 
 
 @pytest.mark.parametrize(
@@ -62,3 +74,21 @@ def test_who_is_not_waited_for_is_ended():
         compute_apart(in_here("never_end"), np.zeros(2), report=stop)
     (process,) = asked[-1]
     assert not process.is_running()
+
+
+def test_nothing_stays_when_who_asked_is_killed(tmp_path):
+    """An app that is ended amid the work cannot tidy up: the other process goes by itself, no file stays."""
+    asks = "import numpy, sys; from core.apart import compute_apart; from core.jobs import silent; "
+    asks += f"compute_apart({in_here('never_end')!r}, numpy.zeros(2), report=silent)"
+    places = os.environ | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen([sys.executable, "-c", asks], cwd=ROOT, env=places) as parent:
+        children: list[psutil.Process] = []
+        while not children:
+            assert parent.poll() is None
+            time.sleep(0.05)
+            children = psutil.Process(parent.pid).children()
+        parent.kill()
+    gone, alive = psutil.wait_procs(children, timeout=30)
+    assert len(gone) == 1
+    assert alive == []
+    assert list(tmp_path.iterdir()) == []
