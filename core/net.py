@@ -89,6 +89,18 @@ def bounded(
     return result
 
 
+def insist(ask: Callable[[], Result], life: Life) -> Result:
+    """Return what `ask` returns, asking again when the connection is cut; for what may be asked twice."""
+    for _ in range(ATTEMPTS - 1):
+        life.count()
+        try:
+            return ask()
+        except CUT:
+            continue
+    life.count()
+    return ask()
+
+
 def fill(
     part: BinaryIO,
     ask: Ask,

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from huggingface_hub import constants
+from huggingface_hub import close_session, constants
 
 from core.errors import HubError, UnknownReference
 from core.models.catalog import folder_of
@@ -149,6 +149,30 @@ def test_a_connection_that_is_cut_is_resumed_where_it_broke(times, hub, pull_it)
     assert calls[-1] == 1
     assert len([request for request in hub.requests if "/storage/" in request]) == times + 2
     assert hub.sent_bytes < 1.2 * sum(map(len, FILES.values()))
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_listing_that_is_cut_is_asked_for_again(times, hub, pull_it):
+    hub.commit(REPO, FILES)
+    hub.fault = Fault("info", kind="cut", times=times)
+    assert pull_it().notice is None
+
+
+def test_a_pull_goes_on_when_another_request_closes_the_connections_of_all(hub, pull_it):
+    """As the client does when a publication's connection is refused, also amid a pull's file."""
+    hub.commit(REPO, FILES)
+    hub.fault = Fault("content", kind="slow", name="model.safetensors", times=1)
+    closed = []
+
+    def close(done: int, total: int) -> None:
+        if not closed and len(WEIGHTS) // 10 < done < len(WEIGHTS) // 2:
+            closed.append(done)
+            close_session()
+
+    pulled = pull_it(progress=close)
+    assert len(closed) == 1
+    assert pulled.notice is None
+    assert {path.name: path.read_bytes() for path in pulled.folder.iterdir()} == FILES
 
 
 def test_a_slow_connection_is_not_a_silent_one(hub, pull_it):

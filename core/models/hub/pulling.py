@@ -177,7 +177,10 @@ def _fetch(source: _Source) -> Pulled:
 
 
 def look_up(repo: str, revision: str, access: Access) -> ModelInfo:
-    """Return what the Hub lists of a repository at a revision, in one request of bounded time.
+    """Return what the Hub lists of a repository at a revision, in bounded time.
+
+    It is asked again when the connection is cut: so a publication does whose own connection is refused, since
+    the client then closes those of everybody.
 
     Raises:
         problems.RAISED: whatever the request ended with; `problems.explain` turns it into words.
@@ -185,12 +188,13 @@ def look_up(repo: str, revision: str, access: Access) -> ModelInfo:
     api = HfApi(endpoint=access.endpoint, token=access.token)
     life = net.Life()
 
-    def work() -> ModelInfo:
-        build_hf_headers(
-            token=access.token
-        )  # Once a day the client asks for more here than it was asked for.
-        life.count()
+    def ask() -> ModelInfo:
         return api.model_info(repo, revision=revision, timeout=access.timeout_s, files_metadata=True)
+
+    def work() -> ModelInfo:
+        # Once a day the client asks for more here than it was asked for.
+        build_hf_headers(token=access.token)
+        return net.insist(ask, life)
 
     info = net.bounded(work, silence_s=access.timeout_s + _GRACE_S, life=life)
     if info.sha is None or not is_commit(info.sha):
