@@ -43,7 +43,7 @@ CheckpointOption = Annotated[
     str,
     typer.Option("--checkpoint", help="bundled:NAME, run:NAME, local:FOLDER or hf:OWNER/NAME[@REVISION]."),
 ]
-WorkersOption = Annotated[int, typer.Option(min=0, help="Processes that decode pictures.")]
+WorkersOption = Annotated[int, typer.Option(min=0, help="Threads that decode pictures.")]
 
 
 class SplitName(StrEnum):
@@ -61,7 +61,7 @@ class Prior(StrEnum):
     balanced = "balanced"
 
 
-class Views(StrEnum):
+class ViewCount(StrEnum):
     """How many views of a picture are averaged; see `core.predict.many.VIEWS`."""
 
     one = "1"
@@ -71,8 +71,8 @@ class Views(StrEnum):
 
 
 ViewsOption = Annotated[
-    Views,
-    typer.Option(help="Looks to average: 4 flips, 8 with the middle of the picture too, 16 also turned."),
+    ViewCount,
+    typer.Option(help="Views to average: 4 flips, 8 with quarter turns, 16 also of the middle alone."),
 ]
 
 
@@ -143,10 +143,10 @@ def finish(
 
 @app.command()
 def calibrate(checkpoint: CheckpointOption, data: DataOption = None) -> None:
-    """Give a checkpoint folder what older ones lack: prediction sets, natural frequencies, input limits.
+    """Fit a checkpoint's prediction sets, natural frequencies, input limits and balanced prior anew.
 
-    All are fitted on the val part of its own split, like the power of the balanced prior, and written into
-    its lesionlens.json; weights and thresholds stay as they are.
+    Older ones lack some of these. All are fitted on the val part of its own split and written into its
+    lesionlens.json; weights, temperature and thresholds stay as they are.
     """
     from train.finish import calibrate as calibrate_checkpoint
 
@@ -155,7 +155,10 @@ def calibrate(checkpoint: CheckpointOption, data: DataOption = None) -> None:
     fitted = calibrate_checkpoint(loaded, metadata, split, progress=_display().counting)
     if _is_first() and fitted.held_out is not None:
         lesions = sum(fitted.held_out.sets.n_lesions)
-        typer.echo(f"Fitted on {lesions} val lesions, written to {loaded.folder}")
+        typer.echo(
+            f"Fitted on {lesions} val lesions, written to {loaded.folder}; "
+            f"power {fitted.balanced_power:.1f} of the balanced prior"
+        )
 
 
 @app.command()
@@ -167,7 +170,7 @@ def evaluate(
         Path | None,
         typer.Option(help="Write the evaluation artifact into this folder; a stopped one goes on there."),
     ] = None,
-    views: ViewsOption = Views.one,
+    views: ViewsOption = ViewCount.one,
     workers: WorkersOption = 1,
 ) -> None:
     """Measure a checkpoint on its own split, with 95 % intervals over lesions."""
@@ -207,7 +210,7 @@ def score(
     prior: Annotated[
         Prior, typer.Option(help="The mix of diagnoses the probabilities are for: HAM10000's, or all alike.")
     ] = Prior.data,
-    views: ViewsOption = Views.eight,
+    views: ViewsOption = ViewCount.sixteen,
     leave_out_unknown: Annotated[
         bool, typer.Option("--leave-out-unknown", help="Leave out what the model does not know, as pages do.")
     ] = False,

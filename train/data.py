@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from core.data.facts import encode_metadata
 from core.data.preprocessing import Preprocessing
 from core.data.splits import Split
-from core.data.store import STORE_SIZE, ImageStore, Progress, open_store
+from core.data.store import ImageStore, Progress, open_store, stored_size
 from core.data.transforms import augmentation
 from core.errors import SplitError
 from core.labels import CODES, INDEX
@@ -81,16 +81,23 @@ def load_part(
 def load_training_parts(
     metadata: pd.DataFrame,
     split: Split,
+    recipe: Recipe,
     preprocessing: Preprocessing,
     *,
     cache_dir: Path,
     progress: Progress | None = None,
 ) -> tuple[Part, Part]:
-    """Return train, at the store's size for augmentation to crop from, and val, as the network sees it."""
-    seen_size = preprocessing.input_shape(*STORE_SIZE)
-    train = load_part(metadata, split, "train", size=STORE_SIZE, cache_dir=cache_dir, progress=progress)
-    val = load_part(metadata, split, "val", size=seen_size, cache_dir=cache_dir, progress=progress)
+    """Return train, at a size for augmentation to crop from, and val, as the network sees it."""
+    train_size, val_size = stored_sizes(recipe, preprocessing)
+    train = load_part(metadata, split, "train", size=train_size, cache_dir=cache_dir, progress=progress)
+    val = load_part(metadata, split, "val", size=val_size, cache_dir=cache_dir, progress=progress)
     return train, val
+
+
+def stored_sizes(recipe: Recipe, preprocessing: Preprocessing) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return the (height, width) in which train and val are decoded, px."""
+    train = stored_size(max(recipe.size, *recipe.train_sizes))
+    return train, preprocessing.input_shape(*train)
 
 
 def class_frequencies(truth: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -17,12 +17,12 @@ from core.data.pictures import read_picture
 from core.data.preprocessing import Preprocessing
 from core.data.readers import read_dataset
 from core.data.splits import Split
-from core.data.store import STORE_SIZE, is_stored
+from core.data.store import is_stored
 from core.models.network import AdditiveNetwork
 from core.models.registry import MODELS
 from core.runs.estimate import Estimate
 from core.settings import settings
-from train.data import Part, available_cpus, class_frequencies, load_part, steps_per_epoch
+from train.data import Part, available_cpus, class_frequencies, load_part, steps_per_epoch, stored_sizes
 from train.display import TerminalDisplay
 from train.feeds import FEEDS, Feed
 from train.finish import STATISTICS_PICTURES
@@ -52,14 +52,12 @@ def measure(recipe: Recipe, data_dir: Path) -> Estimate:
     metadata = read_dataset(data_dir)
     split = Split.of(metadata, seed=recipe.seed)
     preprocessing = preprocessing_for(MODELS[recipe.model], recipe)
-    seen_size = preprocessing.input_shape(*STORE_SIZE)
+    sizes = dict(zip(("train", "val"), stored_sizes(recipe, preprocessing), strict=True))
     with_picture = metadata[metadata["image_path"].notna()]
     part_of = split.of_images(with_picture["image_id"])
     counts = part_of.value_counts().reindex(["train", "val", "test"], fill_value=0)
     missing = sum(
-        int(counts[name])
-        for name, size in (("train", STORE_SIZE), ("val", seen_size))
-        if not _stored(with_picture[part_of == name], size)
+        int(counts[name]) for name, size in sizes.items() if not _stored(with_picture[part_of == name], size)
     )
     starting_s = time.time() - psutil.Process().create_time()
 
@@ -67,7 +65,7 @@ def measure(recipe: Recipe, data_dir: Path) -> Estimate:
     # Random weights cost as much time as any.
     network, _ = first_network(replace(recipe, weights="none"), split.hash)
     with tempfile.TemporaryDirectory() as temporary:
-        parts, decode_s = _decoded(with_picture, split, seen_size, Path(temporary))
+        parts, decode_s = _decoded(with_picture, split, sizes, Path(temporary))
         few = replace(recipe, epoch_images=recipe.batch_size * (MEASURED_STEPS + 1))
         feed = FEEDS[recipe.mode](*parts, few, preprocessing)
         steps, features_s = _steps(network, feed, few, accelerator)
@@ -123,12 +121,12 @@ def _stored(part: pd.DataFrame, size: tuple[int, int]) -> bool:
 
 
 def _decoded(
-    metadata: pd.DataFrame, split: Split, seen_size: tuple[int, int], cache_dir: Path
+    metadata: pd.DataFrame, split: Split, sizes: Mapping[str, tuple[int, int]], cache_dir: Path
 ) -> tuple[tuple[Part, Part], float]:
     """Return a sample of train and of val, and the seconds that decoding one picture took."""
     parts = []
     began = time.perf_counter()
-    for name, size in (("train", STORE_SIZE), ("val", seen_size)):
+    for name, size in sizes.items():
         mine = metadata[split.of_images(metadata["image_id"]) == name]
         sample = mine.sample(min(len(mine), SAMPLE // 2), random_state=0)
         # Few enough for one process: starting others would be measured instead.

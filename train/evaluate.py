@@ -9,6 +9,7 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from core.data.facts import encode_metadata
@@ -24,7 +25,7 @@ from core.evaluate.artifact import (
     truth_of,
 )
 from core.evaluate.intervals import lesion_bootstrap
-from core.evaluate.metrics import METRICS, at_threshold
+from core.evaluate.metrics import METRICS, at_balanced_prior, at_threshold
 from core.evaluate.subgroups import QUALITY_COLUMNS
 from core.models.checkpoint import Checkpoint
 from core.predict.calibration import softmax
@@ -67,11 +68,17 @@ def evaluate_checkpoint(  # noqa: PLR0913 -- what is measured, and how
     answer = partial(_answer, checkpoint, metadata, split, views=views, workers=workers, keep=keep)
     table = answer(part, progress=progress)
     val = answer("val", progress=progress) if part == "test" else None
-    metrics = dict(METRICS) | {
-        point.metric(metric): measure
-        for point in checkpoint.manifest.operating_points
-        for metric, measure in at_threshold(point.threshold).items()
-    }
+    manifest = checkpoint.manifest
+    balanced = at_balanced_prior(np.array(manifest.class_frequencies), manifest.balanced_power)
+    metrics = (
+        dict(METRICS)
+        | balanced
+        | {
+            point.metric(metric): measure
+            for point in manifest.operating_points
+            for metric, measure in at_threshold(point.threshold).items()
+        }
+    )
     return Evaluation(
         name=name,
         checkpoint=checkpoint.reference,

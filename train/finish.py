@@ -24,7 +24,7 @@ from core.errors import EvaluationError
 from core.evaluate.artifact import Evaluation
 from core.files import replacing
 from core.labels import CODES
-from core.models.card import HAM10000, model_card
+from core.models.card import HAM10000, model_card, with_other_choices
 from core.models.catalog import CHECKPOINTS_FOLDER, OF_RUN
 from core.models.checkpoint import (
     CARD_FILE,
@@ -219,10 +219,10 @@ def calibrate(
         )
         write_manifest(checkpoint.folder, after)
         card = checkpoint.folder / CARD_FILE
-        # A card that somebody wrote on stays theirs.
-        if card.is_file() and card.read_text(encoding="utf-8") == model_card(before):
+        if card.is_file():
+            told = with_other_choices(card.read_text(encoding="utf-8"), before, after)
             with replacing(card) as part:
-                part.write_text(model_card(after), encoding="utf-8")
+                part.write_text(told, encoding="utf-8")
     return fitted
 
 

@@ -271,6 +271,7 @@ def _train(
         train, val = load_training_parts(
             metadata,
             split,
+            plan.recipe,
             plan.preprocessing,
             cache_dir=settings().cache_dir,
             progress=display.counting("decoding"),

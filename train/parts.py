@@ -14,7 +14,6 @@ from accelerate.utils import broadcast_object_list
 
 from core.files import replacing
 from core.models.checkpoint import Checkpoint
-from core.predict.many import VIEWS
 from train.predicting import predict_pictures, processes
 
 PICTURES: Final = 256
@@ -78,8 +77,7 @@ def forget(keep: Path) -> None:
 
 
 def _name(checkpoint: Checkpoint, paths: Sequence[Path], facts: np.ndarray, views: int) -> str:
-    looks = [views, VIEWS[views].shares]
-    what = [checkpoint.manifest.files, looks, [str(path) for path in paths], facts.tolist()]
+    what = [checkpoint.manifest.files, views, [str(path) for path in paths], facts.tolist()]
     return hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()[:24]
 
 

@@ -234,6 +234,7 @@ class Search:
         return load_training_parts(
             self._metadata,
             self._split,
+            recipe,
             preprocessing_for(MODELS[recipe.model], recipe),
             cache_dir=settings().cache_dir,
             progress=self._display.counting("decoding"),

@@ -184,10 +184,10 @@ def training_draws(pixels: np.ndarray, recipe: PictureRecipe, *, count: int, see
     import torch
 
     from core.data.preprocessing import cover, to_gray
-    from core.data.store import STORE_SIZE
+    from core.data.store import stored_size
     from core.data.transforms import augmentation
 
-    stored = torch.from_numpy(cover(pixels, STORE_SIZE)).permute(2, 0, 1)
+    stored = torch.from_numpy(cover(pixels, stored_size(recipe.train_size))).permute(2, 0, 1)
     augment = augmentation(recipe.augment, recipe.train_size)
     views = []
     with torch.random.fork_rng(devices=[]):

@@ -17,7 +17,7 @@ from typing import Final, Protocol
 import numpy as np
 
 from core.labels import BY_CODE, CODES, INDEX, MALIGNANT
-from core.predict.calibration import malignancy
+from core.predict.calibration import balanced_prior, malignancy
 
 CALIBRATION_BINS: Final = 15
 # float32 probabilities cannot tell smaller ones from zero, and one confident mistake must not cost infinity.
@@ -237,6 +237,21 @@ def log_loss(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) 
     """Return the mean of -ln(probability of the true class), that probability kept above 1e-7."""
     of_truth = probabilities[np.arange(len(truth)), truth]
     return _mean(-np.log(np.maximum(of_truth, _SMALLEST_PROBABILITY)), weights)
+
+
+def at_balanced_prior(frequencies: np.ndarray, power: float) -> dict[str, Metric]:
+    """Return balanced accuracy of `calibration.balanced_prior`'s answers, to join to METRICS."""
+
+    def balanced(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        return balanced_accuracy(truth, balanced_prior(probabilities, frequencies, power), weights)
+
+    metric = Metric(
+        "balanced_accuracy (balanced prior)",
+        "Mean of the seven recalls when every diagnosis is taken for equally common beforehand.",
+        balanced,
+        decided_by=MOST_PROBABLE,
+    )
+    return {metric.name: metric}
 
 
 def at_threshold(threshold: float) -> dict[str, Metric]:

@@ -127,9 +127,19 @@ def _training(manifest: Manifest) -> str:
 - Network: {MODELS[manifest.model].timm_name}, started from {trained.get("weights", "not recorded")}.
 - {trained.get("images", 0):.0f} augmented pictures in {hours:.1f} hours, best epoch
   {trained.get("epoch", 0):.0f}; code at commit {trained.get("commit", "not recorded")[:12]}.
-- Chosen on validation data: epoch, temperature {manifest.temperature:.3f}, operating points, power
-  {manifest.balanced_power:.1f} of the balanced prior.
+{_chosen(manifest)}
 """
+
+
+def _chosen(manifest: Manifest) -> str:
+    return f"""\
+- Chosen on validation data: epoch, temperature {manifest.temperature:.3f}, operating points, power
+  {manifest.balanced_power:.1f} of the balanced prior."""
+
+
+def with_other_choices(card: str, before: Manifest, after: Manifest) -> str:
+    """Return a card with what was chosen on validation data told anew; all else stays as it was written."""
+    return card.replace(_chosen(before), _chosen(after))
 
 
 def _results(manifest: Manifest) -> str:

@@ -39,13 +39,13 @@ _TURNS: Final[tuple[Turn, ...]] = (
     *(lambda pixels, flip=flip: flip(pixels.transpose(-1, -2)) for flip in _FLIPS),
 )
 _WHOLE: Final = 1.0
-# Training shows parts of pictures, so lesions are larger there than in a whole picture.
+# Training shows parts of pictures, so lesions are larger there than in a whole picture. Chosen on val.
 _MIDDLE: Final = 0.8
 
 
 @dataclass(frozen=True)
-class Views:
-    """Test-time views of a picture: each turn of each framing; their logits are averaged.
+class ViewSet:
+    """Views of a picture whose logits are averaged: each turn of each framing.
 
     shares: how much of a picture's sides is framed, from the middle. The whole comes first, since it is what
         is held against what a checkpoint knows.
@@ -55,13 +55,13 @@ class Views:
     shares: tuple[float, ...] = (_WHOLE,)
 
 
-VIEWS: Final[dict[int, Views]] = {
-    1: Views(_FLIPS[:1]),
-    4: Views(_FLIPS),
-    8: Views(_FLIPS, (_WHOLE, _MIDDLE)),
-    16: Views(_TURNS, (_WHOLE, _MIDDLE)),
+VIEWS: Final[dict[int, ViewSet]] = {
+    1: ViewSet(_FLIPS[:1]),
+    4: ViewSet(_FLIPS),
+    8: ViewSet(_TURNS),
+    16: ViewSet(_TURNS, (_WHOLE, _MIDDLE)),
 }
-"""Test-time views by their number."""
+"""Test-time views by their number. A number keeps its meaning: artifacts tell it."""
 
 Read = Callable[[], np.ndarray]
 """Gives one picture, uint8 RGB (H, W, 3), or raises PictureError."""
@@ -145,7 +145,7 @@ def look_at(
     with torch.no_grad():
         looks = [
             network.look(turn(framed).contiguous(memory_format=torch.channels_last))
-            for framed in pixels
+            for framed, _ in zip(pixels, VIEWS[views].shares, strict=True)
             for turn in VIEWS[views].turns
         ]
         logits = torch.stack([one.logits for one in looks])

@@ -67,7 +67,7 @@ class Way:
     prior: "data" gives probabilities as calibrated on HAM10000's mix of diagnoses; "balanced" divides them by
         the training class frequencies to the power chosen on val, and is right where every diagnosis counts
         the same, as in balanced accuracy.
-    views: looks to average, a key of `core.predict.many.VIEWS`.
+    views: views to average, a key of `core.predict.many.VIEWS`.
     gated: whether pictures that the checkpoint does not know stay without an answer.
     batch: pictures in one pass. workers: threads that decode.
     """

@@ -9,10 +9,13 @@ from core.data.pictures import read_picture
 from core.data.readers import read_dataset
 from core.data.splits import Split
 from core.data.synthetic import draw_lesion
-from core.evaluate.artifact import Evaluation
+from core.evaluate.artifact import Evaluation, probabilities_of, truth_of
+from core.evaluate.metrics import at_balanced_prior
 from core.labels import BY_CODE
+from core.models.card import model_card
 from core.models.catalog import BUNDLED_FOLDER, bundled_names, catalog, folder_of
-from core.models.checkpoint import load_checkpoint, read_manifest
+from core.models.checkpoint import CARD_FILE, load_checkpoint, read_manifest
+from core.predict.calibration import choose_prior_power
 from core.settings import settings
 
 BUNDLED = bundled_names()
@@ -61,6 +64,24 @@ def test_a_bundled_checkpoint_says_what_its_evaluation_measured(name):
     for metric, interval in evaluation.metrics.items():
         assert manifest.metrics[metric]["value"] == pytest.approx(interval.value, nan_ok=True)
         assert manifest.metrics[metric]["n_images"] == interval.n
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_the_balanced_prior_of_a_bundled_checkpoint_is_what_its_answers_ask_for(name):
+    manifest = read_manifest(BUNDLED_FOLDER / "checkpoints" / name)
+    evaluation = Evaluation.load(BUNDLED_FOLDER / "evaluations" / name)
+    frequencies = np.array(manifest.class_frequencies)
+    val = evaluation.val
+    assert manifest.balanced_power == choose_prior_power(probabilities_of(val), truth_of(val), frequencies)
+    ((measured, metric),) = at_balanced_prior(frequencies, manifest.balanced_power).items()
+    value = metric(truth_of(evaluation.table), probabilities_of(evaluation.table))
+    assert evaluation.metrics[measured].value == pytest.approx(value)
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_the_card_of_a_bundled_checkpoint_is_what_its_manifest_says(name):
+    folder = BUNDLED_FOLDER / "checkpoints" / name
+    assert (folder / CARD_FILE).read_text(encoding="utf-8") == model_card(read_manifest(folder))
 
 
 @pytest.mark.parametrize("name", BUNDLED)

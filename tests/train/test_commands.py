@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from core.data.facts import Facts
 from core.data.readers import read_dataset
 from core.data.splits import Split
 from core.data.synthetic import make_dataset
@@ -32,8 +33,7 @@ from core.settings import settings
 from tests.conftest import ROOT
 from tests.train.conftest import folders, trainer
 from train import parts
-from train.__main__ import Views as ViewsOption
-from train.__main__ import app
+from train.__main__ import ViewCount, app
 from train.evaluate import evaluate_checkpoint
 from train.finish import DATA, LICENCE, origin_of, reference_of
 from train.predicting import predict_pictures
@@ -89,7 +89,7 @@ def test_calibrate_gives_an_older_checkpoint_what_finish_gives_a_new_one(tiny, c
     folder = shutil.copytree(tiny.run.path / "checkpoint", tmp_path / "older")
     older = replace(fitted, held_out=None, limits=None, balanced_power=0.123)
     write_manifest(folder, older)
-    (folder / CARD_FILE).write_text(model_card(older))
+    (folder / CARD_FILE).write_text(model_card(older) + "Ask Ada before you use this.")
     assert load_checkpoint(folder).manifest.limits is None
     done = invoke("calibrate", "--checkpoint", f"local:{folder}", "--data", str(tiny.data))
     assert done.exit_code == 0, done.output
@@ -100,14 +100,9 @@ def test_calibrate_gives_an_older_checkpoint_what_finish_gives_a_new_one(tiny, c
     # A finished run is fitted before its weights are halved, and distances tell these apart.
     assert again.limits.together == pytest.approx(fitted.limits.together, rel=0.1)
     assert replace(again, held_out=None, limits=None) == replace(fitted, held_out=None, limits=None)
-    assert f"power\n  {again.balanced_power:.1f} of the balanced prior" in (folder / CARD_FILE).read_text()
-
-
-def test_calibrate_leaves_a_card_that_somebody_wrote_on(tiny, tmp_path):
-    folder = shutil.copytree(tiny.run.path / "checkpoint", tmp_path / "older")
-    (folder / CARD_FILE).write_text("Ask Ada before you use this.")
-    assert invoke("calibrate", "--checkpoint", f"local:{folder}", "--data", str(tiny.data)).exit_code == 0
-    assert (folder / CARD_FILE).read_text() == "Ask Ada before you use this."
+    assert f"power {fitted.balanced_power:.1f} of the balanced prior" in done.output
+    # What somebody wrote on the card stays.
+    assert (folder / CARD_FILE).read_text() == model_card(again) + "Ask Ada before you use this."
 
 
 def test_what_fit_printed_names_the_checkpoint_and_every_metric(tiny):
@@ -391,15 +386,14 @@ def test_views_average_what_a_turned_picture_is_answered(checkpoint, pictures, t
     assert together == apart if views == 1 else together < apart / 10
 
 
-def test_the_number_of_views_is_the_number_of_looks():
-    assert {number: len(views.turns) * len(views.shares) for number, views in VIEWS.items()} == {
-        number: number for number in VIEWS
-    }
-    assert all(views.shares[0] == 1 for views in VIEWS.values())
-    assert {option.value for option in ViewsOption} == {str(number) for number in VIEWS}
+def test_the_number_of_views_is_how_many_there_are():
+    for number, views in VIEWS.items():
+        assert len(views.turns) * len(views.shares) == number
+        assert views.shares[0] == 1
+    assert {count.value for count in ViewCount} == {str(number) for number in VIEWS}
 
 
-def test_eight_views_are_the_mean_of_the_whole_and_its_middle(checkpoint, tmp_path):
+def test_sixteen_views_are_the_mean_of_the_whole_and_its_middle(checkpoint, tmp_path):
     whole = np.full((60, 80, 3), 20, dtype=np.uint8)
     whole[6:54, 8:72] = 230
     unknown = np.full((1, 3), np.nan, dtype=np.float32)
@@ -408,11 +402,38 @@ def test_eight_views_are_the_mean_of_the_whole_and_its_middle(checkpoint, tmp_pa
         Image.fromarray(pixels).save(tmp_path / name)
         return predict_pictures(checkpoint, [tmp_path / name], unknown, views=views).logits[0]
 
-    apart = answered("whole.png", whole, 4), answered("middle.png", whole[6:54, 8:72], 4)
-    together = answered("whole.png", whole, 8)
+    apart = answered("whole.png", whole, 8), answered("middle.png", whole[6:54, 8:72], 8)
+    together = answered("whole.png", whole, 16)
     difference = np.abs(apart[0] - apart[1]).max()
     assert difference > 1e-4
     assert np.abs(together - np.mean(apart, axis=0)).max() < difference / 20
+
+
+@pytest.mark.parametrize("views", VIEWS)
+def test_what_is_known_is_judged_by_the_whole_picture(checkpoint, pictures, views):
+    """However often it is looked at."""
+    brought = [NamedPicture("P0.png", (pictures / "P0.png").read_bytes())]
+    noise = score_pictures(checkpoint, brought, [Facts()], way=Way(views=views))
+    once = score_pictures(checkpoint, brought, [Facts()])
+    assert list(noise["problem"]) == list(once["problem"])
+    assert noise["problem"][0]
+
+
+def test_score_takes_all_views_where_nobody_says_how_many(checkpoint, pictures, tmp_path):
+    (pictures / "P2.png").unlink()
+    told = invoke(
+        "score",
+        "--checkpoint",
+        str(checkpoint.reference),
+        "--images",
+        str(pictures),
+        "--out",
+        str(tmp_path / "told.csv"),
+    )
+    assert told.exit_code == 0, told.output
+    scored(checkpoint, pictures, tmp_path / "asked.csv", way=Way(views=max(VIEWS), gated=False))
+    written, asked = (pd.read_csv(tmp_path / f"{name}.csv", index_col="image") for name in ("told", "asked"))
+    pd.testing.assert_frame_equal(written, asked, atol=1e-5)
 
 
 def test_rows_of_unreadable_pictures_are_nan(checkpoint, pictures):

@@ -14,18 +14,21 @@ from core.data.readers import read_dataset
 from core.data.splits import Split
 from core.errors import SplitError
 from core.labels import CODES
+from core.models.registry import MODELS
 from train.data import (
     class_frequencies,
     drawing_weights,
     drawn_frequencies,
     draws,
     load_part,
+    load_training_parts,
     loss_weights,
     share_of,
     some_facts,
     steps_per_epoch,
     training_loader,
 )
+from train.fit import preprocessing_for
 from train.recipe import BalanceConfig, Recipe, RegulariseConfig, load_recipe
 
 
@@ -152,3 +155,18 @@ def test_a_part_of_unreadable_pictures_is_refused_with_the_first_reason(tiny, tm
     broken = _altered(metadata, str(Path(tmp_path / "broken.jpg")))
     with pytest.raises(SplitError, match=r"can be read; the first: broken\.jpg"):
         load_part(broken, Split.of(metadata, seed=5), "val", size=(32, 32), cache_dir=tmp_path)
+
+
+@pytest.mark.parametrize(("sizes", "height"), [((32, 64), 225), ((64, 320), 320)])
+def test_training_pictures_are_decoded_large_enough_for_the_largest_crop(sizes, height, recipe, tiny):
+    metadata = read_dataset(tiny.data)
+    larger = replace(recipe, train_sizes=sizes)
+    train, val = load_training_parts(
+        metadata,
+        Split.of(metadata, seed=5),
+        larger,
+        preprocessing_for(MODELS[recipe.model], larger),
+        cache_dir=tiny.cache,
+    )
+    assert train.store.pixels.shape[1:3] == (height, height * 4 // 3)
+    assert val.store.pixels.shape[1] == recipe.size

@@ -67,6 +67,18 @@ def test_fit_gives_the_input_shape(height, width):
     assert seen.dtype == np.uint8
 
 
+@pytest.mark.parametrize("crop_pct", [1.0, 0.875])
+def test_closer_shows_the_middle_as_large_as_the_whole(crop_pct):
+    picture = np.zeros((100, 200, 3), dtype=np.uint8)
+    picture[:, :, 0] = np.arange(200)
+    own = plain(max_aspect=2.0, crop_pct=crop_pct)
+    whole, middle = own.fit(picture), own.closer(0.8).fit(picture)
+    assert whole.shape == middle.shape
+    across = [np.ptp(seen[..., 0].astype(int)) for seen in (whole, middle)]
+    assert across[1] / across[0] == pytest.approx(0.8, abs=0.02)
+    assert middle[..., 0].mean() == pytest.approx(whole[..., 0].mean(), abs=1)
+
+
 def test_normalising_is_what_torchvision_does():
     pixels = noise(64, 96)
     reference = v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)])

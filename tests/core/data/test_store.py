@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 from PIL import Image
 
 from core.data.preprocessing import cover
-from core.data.store import open_store
+from core.data.store import STORE_SIZE, open_store, stored_size
 from core.errors import StoreError
 from tests.conftest import ROOT
 
@@ -145,15 +146,18 @@ def test_unreadable_pictures_are_listed_and_left_out(pictures, tmp_path):
     assert store_of(pictures, tmp_path).unreadable == store.unreadable
 
 
-@pytest.mark.parametrize("change", ["content", "date", "size", "name", "fewer"])
+@pytest.mark.parametrize("change", ["content", "one byte", "size", "name", "fewer"])
 def test_another_content_or_size_is_another_store(pictures, tmp_path, change):
     pictures = pictures[:3]
     store_of(pictures, tmp_path)
     options = {}
     if change == "content":
         Image.fromarray(np.full((24, 40, 3), 7, dtype=np.uint8)).save(pictures[1])
-    elif change == "date":
-        os.utime(pictures[1], (1, 1))
+    elif change == "one byte":
+        stat, written = pictures[1].stat(), bytearray(pictures[1].read_bytes())
+        written[-1] ^= 1
+        pictures[1].write_bytes(written)
+        os.utime(pictures[1], ns=(stat.st_atime_ns, stat.st_mtime_ns))
     elif change == "size":
         options = {"size": (16, 16)}
     elif change == "name":
@@ -162,6 +166,22 @@ def test_another_content_or_size_is_another_store(pictures, tmp_path, change):
         pictures = pictures[:2]
     store_of(pictures, tmp_path, **options)
     assert len(folders(tmp_path)) == 2
+
+
+def test_a_copy_of_a_dataset_is_not_decoded_again(pictures, tmp_path, monkeypatch):
+    before = store_of(pictures, tmp_path)
+    copy = shutil.copytree(pictures[0].parent, tmp_path / "copy")
+    for path in copy.iterdir():
+        os.utime(path, (1, 1))
+    monkeypatch.setattr("core.data.store.read_picture", no_decoding)
+    again = store_of([copy / path.name for path in pictures], tmp_path)
+    assert np.array_equal(before.pixels, again.pixels)
+
+
+def test_crops_are_cut_from_pictures_that_are_large_enough():
+    assert stored_size(160) == stored_size(224) == STORE_SIZE
+    height, width = stored_size(384)
+    assert (height, width) == (384, 512)
 
 
 def test_processes_together_build_what_one_builds(pictures, tmp_path):
@@ -224,7 +244,7 @@ def test_a_cache_folder_that_cannot_be_is_refused(pictures, tmp_path):
 FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path
-from core.data.store import open_store
+from core.data.store import STORE_SIZE, open_store, stored_size
 from core.errors import StoreError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
