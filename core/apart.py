@@ -34,11 +34,7 @@ def compute_apart(function: str, values: np.ndarray, *, report: Report) -> np.nd
         ChildProcessError: the function failed, or its process was killed; the message says why.
     """
     command = [sys.executable, "-m", __name__, function, str(os.getpid())]
-    with (
-        TemporaryFile() as given,
-        TemporaryFile() as made,
-        TemporaryFile() as said,
-    ):
+    with TemporaryFile() as given, TemporaryFile() as made, TemporaryFile() as said:
         np.save(given, values, allow_pickle=False)
         given.seek(0)
         with subprocess.Popen(command, cwd=REPOSITORY, stdin=given, stdout=made, stderr=said) as process:  # noqa: S603

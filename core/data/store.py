@@ -131,8 +131,8 @@ def _key(image_ids: Sequence[str], paths: Sequence[Path], size: tuple[int, int])
 def _content_of(path: Path) -> bytes:
     """Return what tells a file's content: its length, and its beginning, middle and end.
 
-    To read all of it would cost gigabytes at every start, and two compressed pictures that differ agree in
-    none of these. Dates do not count: the copy of a dataset is the same dataset.
+    To read all of it would cost gigabytes at every start, and two compressed pictures that differ do not
+    agree in all of these. Dates do not count: the copy of a dataset is the same dataset.
     """
     try:
         with path.open("rb") as file:

@@ -179,8 +179,8 @@ def _fetch(source: _Source) -> Pulled:
 def look_up(repo: str, revision: str, access: Access) -> ModelInfo:
     """Return what the Hub lists of a repository at a revision, in bounded time.
 
-    It is asked again when the connection is cut: so a publication does whose own connection is refused, since
-    the client then closes those of everybody.
+    It is asked again when the connection is cut, as by a publication beside it whose own was refused: the
+    client then closes everybody's.
 
     Raises:
         problems.RAISED: whatever the request ended with; `problems.explain` turns it into words.
