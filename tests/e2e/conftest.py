@@ -168,10 +168,13 @@ def open_at(browsers: dict[Path, Browser], chromium_path: Path) -> Iterator[Open
 
 
 def settle(page: Page) -> None:
-    """Wait until the script has run to its end."""
+    """Wait until the script has run to its end, and our style is in: Streamlit loads what paints it late."""
     page.get_by_role("heading", level=1).wait_for()
     page.wait_for_function(
         "document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning'"
+    )
+    page.wait_for_function(
+        "[...document.querySelectorAll('style')].some(one => one.textContent.includes('light-dark('))"
     )
 
 
