@@ -208,7 +208,11 @@ def score(
         Path | None, typer.Option(help="A CSV of facts: image_id, and any of age, sex, localization.")
     ] = None,
     prior: Annotated[
-        Prior, typer.Option(help="The mix of diagnoses the probabilities are for: HAM10000's, or all alike.")
+        Prior,
+        typer.Option(
+            help="The mix of diagnoses the probabilities are for: HAM10000's, best for ranking pictures, or "
+            "all alike, best for naming diagnoses."
+        ),
     ] = Prior.data,
     views: ViewsOption = ViewCount.sixteen,
     leave_out_unknown: Annotated[
@@ -238,6 +242,7 @@ def score(
     if not _is_first():
         return
     typer.echo(f"{scored.answered} pictures answered, {scored.with_facts} of them with facts: {out}")
+    typer.echo(f"The prior is {prior.value}; {views.value} views of each picture were averaged.")
     for name, reason in scored.unanswered.items():
         typer.echo(f"skipped {name}: {reason}", err=True)
     if scored.unanswered:

@@ -105,11 +105,13 @@ def predict_many(
     """Return what a checkpoint answers to pictures with facts (N, 3); see `encode_facts`.
 
     gated: whether each picture is also held against what the checkpoint knows (`core.predict.unknown`).
-    batch: pictures in one pass. workers: threads that decode. report: told after every picture that is done.
+    batch: pictures in one pass at most; of many views each there are fewer, so that progress keeps coming.
+        workers: threads that decode. report: told after every pass.
     """
     found: list[_Found] = []
     unreadable: dict[int, str] = {}
     waiting: defaultdict[tuple[int, ...], list[tuple[int, np.ndarray]]] = defaultdict(list)
+    at_once = min(batch, max(1, 2 * BATCH // views))
     framings = [checkpoint.manifest.preprocessing.closer(share) for share in VIEWS[views].shares]
     count = len(pictures)
 
@@ -125,7 +127,7 @@ def predict_many(
             report(len(found) + len(unreadable), count, unit="pictures")
             continue
         waiting[seen.shape].append((position, seen))
-        if len(waiting[seen.shape]) == batch:
+        if len(waiting[seen.shape]) == at_once:
             flush(seen.shape)
     for shape in list(waiting):
         flush(shape)

@@ -12,7 +12,9 @@ def metrics_table(metrics: pd.DataFrame, *, alt: str) -> None:
     table.index = pd.Index(table.index.str.replace("_", " "), name="metric")
     st.dataframe(
         table.astype(float),
-        column_config={
+        # The longest name, and on a phone the value still beside it.
+        column_config={"metric": st.column_config.Column(width=235)}
+        | {
             name: st.column_config.NumberColumn(format="%.3f" if name in ("value", "low", "high") else "%d")
             for name in table.columns
         },

@@ -295,6 +295,7 @@ def test_score_writes_one_row_a_picture_and_says_by_exit_code_what_it_skipped(ti
     assert done.exit_code == 3
     assert "skipped P2.png: P2.png" in done.stderr
     assert "5 pictures answered, 0 of them with facts" in done.stdout
+    assert "The prior is data; 16 views" in done.stdout
     table = pd.read_csv(out)
     assert list(table.columns) == ["image", *ISIC_2018_COLUMNS]
     assert list(table["image"]) == ["P0", "P1", "P3", "P4", "P5"]
