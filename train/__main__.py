@@ -187,6 +187,7 @@ def evaluate(
         name=loaded.manifest.name,
         views=int(views.value),
         workers=workers,
+        with_val=out is not None,
         keep=None if out is None else out / FOLDER,
         progress=_display().counting(split.value),
     )

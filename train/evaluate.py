@@ -42,11 +42,13 @@ def evaluate_checkpoint(  # noqa: PLR0913 -- what is measured, and how
     name: str,
     views: int = 1,
     workers: int = 1,
+    with_val: bool = True,
     keep: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Return what a checkpoint answers on one part of a split; pictures that are not here are left out.
 
+    with_val: whether val is answered beside test: an artifact keeps it, the metrics do not need it.
     keep: a folder in which answers are kept as they come, see `train.parts`; None keeps none.
 
     Raises:
@@ -67,7 +69,7 @@ def evaluate_checkpoint(  # noqa: PLR0913 -- what is measured, and how
         )
     answer = partial(_answer, checkpoint, metadata, split, views=views, workers=workers, keep=keep)
     table = answer(part, progress=progress)
-    val = answer("val", progress=progress) if part == "test" else None
+    val = answer("val", progress=progress) if part == "test" and with_val else None
     manifest = checkpoint.manifest
     balanced = at_balanced_prior(np.array(manifest.class_frequencies), manifest.balanced_power)
     metrics = (

@@ -289,6 +289,20 @@ def test_evaluate_refuses_a_part_without_readable_pictures(tiny, checkpoint, tmp
         evaluate_checkpoint(checkpoint, broken, split, "val", name="x")
 
 
+def test_evaluate_answers_val_only_for_an_artifact(tiny, monkeypatch):
+    answered = []
+
+    def noting(*arguments, **options):
+        answered.append(len(arguments[1]))
+        return predict_pictures(*arguments, **options)
+
+    monkeypatch.setattr("train.evaluate.predict_pictures", noting)
+    done = invoke("evaluate", "--checkpoint", tiny.reference, "--data", str(tiny.data))
+    assert done.exit_code == 0, done.output
+    assert "balanced_accuracy (balanced prior)" in done.output
+    assert len(answered) == 1
+
+
 def test_score_writes_one_row_a_picture_and_says_by_exit_code_what_it_skipped(tiny, pictures, tmp_path):
     out = tmp_path / "answers" / "predictions.csv"
     done = invoke("score", "--checkpoint", tiny.reference, "--images", str(pictures), "--out", str(out))
