@@ -74,7 +74,7 @@ def evaluate_checkpoint(  # noqa: PLR0913 -- what is measured, and how
     balanced = at_balanced_prior(np.array(manifest.class_frequencies), manifest.balanced_power)
     metrics = (
         dict(METRICS)
-        | balanced
+        | {balanced.name: balanced}
         | {
             point.metric(metric): measure
             for point in manifest.operating_points

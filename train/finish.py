@@ -212,10 +212,7 @@ def calibrate(
     if processes().is_main_process:
         before = read_manifest(checkpoint.folder)
         after = replace(
-            before,
-            held_out=fitted.held_out,
-            limits=fitted.limits,
-            balanced_power=fitted.balanced_power,
+            before, held_out=fitted.held_out, limits=fitted.limits, balanced_power=fitted.balanced_power
         )
         write_manifest(checkpoint.folder, after)
         card = checkpoint.folder / CARD_FILE

@@ -39,8 +39,8 @@ class Preprocessing:
 
     size: shorter side of the input, px. max_aspect: longer over shorter side at most; 1 is always square.
     mean, std: per RGB channel, of pixels scaled to [0, 1]. gray: three equal luma channels instead of colour.
-    crop_pct: the share of the sides that the network sees, cut from the middle, as timm means it; of stored
-        ones below 1 only in foreign checkpoints.
+    crop_pct: the share of the sides that the network sees, cut from the middle, as timm means it. Stored
+        below 1 only in foreign checkpoints; `closer` lowers it for a view.
     """
 
     size: int

@@ -239,19 +239,18 @@ def log_loss(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) 
     return _mean(-np.log(np.maximum(of_truth, _SMALLEST_PROBABILITY)), weights)
 
 
-def at_balanced_prior(frequencies: np.ndarray, power: float) -> dict[str, Metric]:
-    """Return balanced accuracy of `calibration.balanced_prior`'s answers, to join to METRICS."""
+def at_balanced_prior(frequencies: np.ndarray, power: float) -> Metric:
+    """Return balanced accuracy of `calibration.balanced_prior`'s answers, as a metric."""
 
     def balanced(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
         return balanced_accuracy(truth, balanced_prior(probabilities, frequencies, power), weights)
 
-    metric = Metric(
+    return Metric(
         "balanced_accuracy (balanced prior)",
         "Mean of the seven recalls when every diagnosis is taken for equally common beforehand.",
         balanced,
         decided_by=MOST_PROBABLE,
     )
-    return {metric.name: metric}
 
 
 def at_threshold(threshold: float) -> dict[str, Metric]:

@@ -166,8 +166,8 @@ def choose_prior_power(
     """Return the power of `balanced_prior` with the smallest class-balanced log loss; of ties the smallest.
 
     That loss is the mean over diagnoses of the mean -log of the truth's probability: what balanced accuracy
-    is to accuracy. Balanced accuracy itself would be a draw of luck, since one picture of a diagnosis that
-    has a dozen moves it by more than a tenth of the power does.
+    is to accuracy. Balanced accuracy itself jumps by 1/84 with one picture of a diagnosis that has a dozen,
+    about as much as neighbours on the grid differ, so luck would choose.
 
     Classes that the validation pictures lack have no say, since a small split must still give an answer.
 

@@ -73,9 +73,9 @@ def test_the_balanced_prior_of_a_bundled_checkpoint_is_what_its_answers_ask_for(
     frequencies = np.array(manifest.class_frequencies)
     val = evaluation.val
     assert manifest.balanced_power == choose_prior_power(probabilities_of(val), truth_of(val), frequencies)
-    ((measured, metric),) = at_balanced_prior(frequencies, manifest.balanced_power).items()
+    metric = at_balanced_prior(frequencies, manifest.balanced_power)
     value = metric(truth_of(evaluation.table), probabilities_of(evaluation.table))
-    assert evaluation.metrics[measured].value == pytest.approx(value)
+    assert evaluation.metrics[metric.name].value == pytest.approx(value)
 
 
 @pytest.mark.parametrize("name", BUNDLED)

@@ -244,7 +244,7 @@ def test_a_cache_folder_that_cannot_be_is_refused(pictures, tmp_path):
 FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path
-from core.data.store import STORE_SIZE, open_store, stored_size
+from core.data.store import open_store
 from core.errors import StoreError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
