@@ -70,7 +70,7 @@ def _draw_checkpoint(checkpoint: "Checkpoint") -> None:
             "Architecture": notices.plain(manifest.model),
             "Trained on": notices.plain(manifest.data),
             "Licence of the weights": notices.plain(manifest.licence),
-            "Split (lesion-grouped), hash": notices.plain(manifest.split_hash[:16]) or "not known",
+            "Split (lesion-grouped), hash": notices.plain(manifest.split_hash[:12]) or "not known",
             "Temperature, fitted on validation": f"{manifest.temperature:.3f}" if not foreign else "none",
         },
         alt="The checkpoint's name, data and licence",

@@ -78,6 +78,7 @@ def _leave(address: str, server: subprocess.Popen[bytes]) -> None:
     between a browser's goodbye and the end of its connection: it says goodbye too, an error by then.
     """
     for page in _OPEN:
+        _tell(page)
         with suppress(PlaywrightError):
             page.goto("about:blank")
             page.wait_for_timeout(500)
@@ -161,14 +162,22 @@ def open_at(browsers: dict[Path, Browser], chromium_path: Path) -> Iterator[Open
         return page
 
     yield open_at
+    _tell(page)
     _OPEN.remove(page)
     context.close()
     hosts = {urlsplit(url).netloc for url in called if not url.startswith(("data:", "blob:"))}
     assert hosts == own, f"a page called outside: {sorted(hosts - own)}"
 
 
+def _tell(page: Page) -> None:
+    """Print what a page shows: pytest keeps it for a failure, whose page is gone when somebody reads it."""
+    with suppress(PlaywrightError):
+        for app in page.get_by_test_id("stApp").all():
+            sys.stdout.write(f"{page.url} shows:\n{app.inner_text(timeout=5_000)}\n")
+
+
 def settle(page: Page) -> None:
-    """Wait until the script has run to its end, and our style is in: Streamlit loads what paints it late."""
+    """Wait until the script has run to its end, and what it drew is there, with our style."""
     page.get_by_role("heading", level=1).wait_for()
     page.wait_for_function(
         "document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning'"
@@ -176,6 +185,12 @@ def settle(page: Page) -> None:
     page.wait_for_function(
         "[...document.querySelectorAll('style')].some(one => one.textContent.includes('light-dark('))"
     )
+    wait_for_elements(page)
+
+
+def wait_for_elements(page: Page) -> None:
+    """Wait for what Streamlit loads when a page first needs it: until then a table is a gray box."""
+    page.wait_for_function("!document.querySelector('[data-testid=stSkeleton]')")
 
 
 def press_until(field: Locator, key: str, seen: Locator, *, tries: int = 6) -> None:

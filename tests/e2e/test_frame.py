@@ -1,30 +1,14 @@
 """The frame in a browser: cold deep links, the menu, both modes, and what axe finds."""
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
 from pages.ui.frame import PAGES
 from tests.e2e.conftest import serve, settle
+from tests.e2e.everyone import faults_on_a_phone, violations
 
 pytestmark = pytest.mark.browser
 
-# What Streamlit's own markup does and a page cannot change.
-STREAMLITS_OWN = {
-    "presentation-role-conflict": "the uploader's drop zone",
-    "svg-img-alt": "the image role on a chart's inner svg, beside the alt text that we give",
-}
-
 PAINTED = {"light": "rgb(255, 255, 255)", "dark": "rgb(16, 24, 27)"}
-
-
-def violations(page):
-    """Return what axe finds on a page, but for what Streamlit itself does."""
-    return [
-        f"{violation['id']}: {node['html'][:160]}"
-        for violation in Axe().run(page).response["violations"]
-        if violation["id"] not in STREAMLITS_OWN
-        for node in violation["nodes"]
-    ]
 
 
 @pytest.mark.parametrize("title", PAGES)
@@ -68,4 +52,4 @@ def test_every_page_can_be_used_by_everyone(open_at, server, mode):
 def test_every_page_fits_a_phone(open_at, server):
     for entry in PAGES.values():
         page = open_at(f"{server}/{entry.url_path}", width=390)
-        assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= 390, entry.title
+        assert faults_on_a_phone(page) == [], entry.title

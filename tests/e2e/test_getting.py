@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests.e2e.conftest import serve, settle
-from tests.e2e.test_frame import violations
+from tests.e2e.everyone import faults_on_a_phone, violations
 from tests.net.double import Fault, FileServer
 from tests.net.making import ISIC_STORAGE, fill_isic
 
@@ -82,4 +82,4 @@ def test_the_view_can_be_used_by_everyone_and_fits_a_phone(open_at, server, mode
     page = open_at(f"{server}/explore?view=Get+data&explore_from=Kaggle", mode=mode)
     assert violations(page) == []
     page = open_at(f"{server}/{VIEW}", mode=mode, width=390)
-    assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= 390
+    assert faults_on_a_phone(page) == []

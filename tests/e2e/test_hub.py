@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import serve, settle
-from tests.e2e.test_frame import violations
+from tests.e2e.everyone import violations
 from tests.hub.double import Fault, HubDouble
 
 pytestmark = pytest.mark.browser

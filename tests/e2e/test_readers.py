@@ -11,7 +11,7 @@ from core import words
 from core.data.synthetic import draw_lesion
 from pages.ui.tour import STATIONS
 from tests.e2e.conftest import choose, serve, settle
-from tests.e2e.test_frame import violations
+from tests.e2e.everyone import faults_on_a_phone, violations
 
 pytestmark = pytest.mark.browser
 
@@ -43,7 +43,7 @@ def test_a_patient_reads_the_answer_and_what_to_do_on_a_phone(open_at, own_serve
     assert page.get_by_text("Make an appointment with a dermatologist").is_visible()
     page.get_by_text("How to take a good picture").click()
     page.get_by_text(words.GOOD_PICTURE[0]).wait_for()
-    assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= 390
+    assert faults_on_a_phone(page) == []
     assert violations(page) == []
 
 

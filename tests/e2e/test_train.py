@@ -12,7 +12,7 @@ from core.runs import control
 from core.runs.folder import RunFolder
 from tests.core.runs.making import write_run
 from tests.e2e.conftest import serve, settle
-from tests.e2e.test_frame import violations
+from tests.e2e.everyone import faults_on_a_phone, violations
 
 pytestmark = pytest.mark.browser
 
@@ -57,6 +57,7 @@ def start(page: Page, name: str) -> None:
     page.get_by_role("button", name="New run").click()
     page.wait_for_url("**new=yes**")
     page.get_by_text("What will happen on this machine").wait_for()
+    settle(page)
     page.get_by_text("The settings that matter").click()
     for label, value in (("Epochs", "900"), ("Picture size, px", "32")):
         field = page.get_by_role("spinbutton", name=label)
@@ -161,5 +162,4 @@ def test_everyone_can_start_and_compare(open_at, app_root, checkpoint, folder, t
     with serve(app_root, **environment, LESIONLENS_RUNS=str(tmp_path)) as address:
         page = open_at(f"{address}/train?{query}")
         assert violations(page) == []
-        page.set_viewport_size({"width": 390, "height": 800})
-        assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= 390
+        assert faults_on_a_phone(page) == []

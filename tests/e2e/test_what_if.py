@@ -9,7 +9,7 @@ import pytest
 
 from pages.ui.predict import reasons, whatif
 from tests.e2e.conftest import settle
-from tests.e2e.test_frame import violations
+from tests.e2e.everyone import violations
 
 pytestmark = pytest.mark.browser
 
@@ -36,6 +36,7 @@ def test_a_part_is_hidden_by_keyboard_and_by_pointer(open_at, server):
     page.mouse.up()
     page.get_by_role("button", name="Hide all else").click()
     page.wait_for_url(re.compile(r"~keep"))
+    settle(page)
     page.get_by_role("button", name="Start over").click()
     page.wait_for_url(re.compile(r"^((?!changes=).)*$"))
     assert page.get_by_test_id("stException").count() == 0
@@ -78,7 +79,5 @@ def test_every_reason_and_every_what_if_can_be_used_by_everyone(open_at, server,
     for reason, change in zip_longest(reasons.VIEWS, whatif.VIEWS):
         query = {name: view for name, view in (("closer", reason), ("what_if", change)) if view}
         page = open_at(f"{server}/predict?{urlencode(query | {'draw_outline': 'true'})}", mode=mode)
-        # A button that was just under the pointer keeps its tint.
-        page.mouse.move(1, 1)
         found[reason, change] = violations(page)
     assert {views: one for views, one in found.items() if one} == {}

@@ -224,7 +224,7 @@ def _say_what_is_compared(lineup: LineUp, came_with: str | None) -> None:
         f"{lineup.n_images:,} pictures of {lineup.n_lesions:,} lesions that "
         f"{'all of these models' if len(lineup.names) > 1 else 'this model'} answered, {first.split} part "
         "of split "
-        f"{first.split_hash[:8]}. Intervals are 95{NBSP}%, from 2,000 resamples of lesions, not of "
+        f"{first.split_hash[:12]}. Intervals are 95{NBSP}%, from 2,000 resamples of lesions, not of "
         "pictures."
     )
     more = ", ".join(f"{name} {count:,}" for name, count in lineup.left_out.items())
