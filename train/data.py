@@ -96,7 +96,7 @@ def load_training_parts(
 
 def stored_sizes(recipe: Recipe, preprocessing: Preprocessing) -> tuple[tuple[int, int], tuple[int, int]]:
     """Return the (height, width) in which train and val are decoded, px."""
-    train = stored_size(max(recipe.size, *recipe.train_sizes))
+    train = stored_size(recipe.size, *recipe.train_sizes)
     return train, preprocessing.input_shape(*train)
 
 

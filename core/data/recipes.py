@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from core.data.augment import AugmentConfig
 from core.data.steps import Flip, Gray, Light, Normalising, Resizing, Rotation, Shear, Zoom
+from core.data.store import stored_size
 from core.errors import RecipeError
 from core.settings import REPOSITORY
 from core.words import proportion
@@ -25,17 +26,27 @@ RECIPES_FOLDER: Final = REPOSITORY / "train" / "recipes"
 class PictureRecipe:
     """The part of a recipe that pictures feel.
 
-    size: shorter side of the input in use, px. train_size: side of the last epoch's square crops, px.
-    frozen: whether its features are computed once, so that nothing is augmented.
+    size: shorter side of the input in use, px. train_sizes: side of the square crops in the first and the
+    last epoch, px. frozen: whether its features are computed once, so that nothing is augmented.
     """
 
     name: str
     model: str
     size: int = 224
-    train_size: int = 224
+    train_sizes: tuple[int, int] = (224, 224)
     gray: bool = False
     frozen: bool = False
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+
+    @property
+    def train_size(self) -> int:
+        """Side of the last epoch's square crops, px."""
+        return self.train_sizes[-1]
+
+    @property
+    def stored_size(self) -> tuple[int, int]:
+        """Height and width, px, in which the trainer keeps the pictures that it cuts crops from."""
+        return stored_size(self.size, *self.train_sizes)
 
 
 _AUGMENT: Final = TypeAdapter(AugmentConfig)
@@ -55,12 +66,13 @@ def _read(path: Path) -> PictureRecipe:
     try:
         values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
         known = PictureRecipe(path.stem, str(values["model"]))
+        first, last = map(int, values.get("train_sizes", known.train_sizes))
         size = int(values.get("size", known.size))
         return PictureRecipe(
             name=path.stem,
             model=known.model,
             size=size,
-            train_size=int(values.get("train_sizes", (known.train_size,))[-1]),
+            train_sizes=(first, last),
             gray=bool(values.get("gray", known.gray)),
             frozen=values.get("mode") == "frozen",
             augment=_AUGMENT.validate_python(values.get("augment", {})),
@@ -184,10 +196,9 @@ def training_draws(pixels: np.ndarray, recipe: PictureRecipe, *, count: int, see
     import torch
 
     from core.data.preprocessing import cover, to_gray
-    from core.data.store import stored_size
     from core.data.transforms import augmentation
 
-    stored = torch.from_numpy(cover(pixels, stored_size(recipe.train_size))).permute(2, 0, 1)
+    stored = torch.from_numpy(cover(pixels, recipe.stored_size)).permute(2, 0, 1)
     augment = augmentation(recipe.augment, recipe.train_size)
     views = []
     with torch.random.fork_rng(devices=[]):

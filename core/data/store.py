@@ -111,12 +111,12 @@ def _say_waiting(progress: Progress | None, total: int, *_: object, **__: object
         progress(0, total)
 
 
-def stored_size(side: int) -> tuple[int, int]:
-    """Return the stored height and width, px, that crops of a side can be cut from without enlarging.
+def stored_size(*sides: int) -> tuple[int, int]:
+    """Return the stored height and width, px, that crops of these sides can be cut from without enlarging.
 
     A crop of less than the whole picture is enlarged all the same; that is zooming in.
     """
-    height = max(STORE_SIZE[0], side)
+    height = max(STORE_SIZE[0], *sides)
     return height, height * STORE_SIZE[1] // STORE_SIZE[0]
 
 

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import shutil
 import socket
 import time
 
@@ -146,6 +147,52 @@ def test_a_live_run_is_followed_while_it_writes(open_page, runs_dir):
     write_events(runs_dir / "live" / "events.jsonl", [step_event(210, loss=0.125)])
     app.run()
     assert figures(app)["Loss"] == "0.125"
+
+
+def look_at_what_stood():
+    import streamlit as st
+
+    from core.words import READERS
+    from pages.ui.train import panel
+
+    st.session_state.times = st.session_state.get("times", 0) + 1
+    if st.session_state.times == 1:
+        panel.look("one", (), READERS["ML"], panel.Standing(*st.session_state.stood))
+    st.markdown(f"drawn {st.session_state.times}")
+
+
+@pytest.mark.parametrize("stood", ["running", "paused"])
+@pytest.mark.parametrize("state", ["running", "paused", "stopped", "failed", "finished"])
+def test_the_page_is_drawn_anew_when_the_trainer_has_done_what_it_was_asked(runs_dir, stood, state):
+    write_run(runs_dir / "one", **live(state=state))
+    app = AppTest.from_function(look_at_what_stood)
+    app.session_state["stood"] = (stood, True)
+    app.run(timeout=60)
+    assert not app.exception
+    assert app.markdown[-1].value == f"drawn {1 if state == stood else 2}"
+
+
+def list_a_run_that_had_stopped():
+    import streamlit as st
+
+    from pages.ui.train import shelf, sources
+
+    st.session_state.times = st.session_state.get("times", 0) + 1
+    stood = st.session_state.setdefault("stood", sources.find("one"))
+    if st.session_state.times <= 2:
+        shelf._draw_list(stood, ())
+    st.markdown(f"drawn {st.session_state.times}")
+
+
+def test_a_run_that_somebody_resumes_elsewhere_is_seen_to_live(runs_dir):
+    write_run(runs_dir / "one", state="stopped")
+    app = AppTest.from_function(list_a_run_that_had_stopped).run(timeout=60)
+    assert app.markdown[-1].value == "drawn 1"
+    shutil.rmtree(runs_dir / "one")
+    write_run(runs_dir / "one", **live())
+    app.run(timeout=60)
+    assert not app.exception
+    assert app.markdown[-1].value == "drawn 3"
 
 
 @pytest.mark.parametrize(

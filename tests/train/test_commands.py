@@ -24,7 +24,7 @@ from core.evaluate.operating import Wish, choose_threshold
 from core.labels import CODE_OF_ISIC_COLUMN, CODES, ISIC_2018_COLUMNS
 from core.models.card import model_card
 from core.models.catalog import folder_of
-from core.models.checkpoint import CARD_FILE, load_checkpoint, write_manifest
+from core.models.checkpoint import CARD_FILE, load_checkpoint, read_manifest, write_manifest
 from core.models.hub.publication import material_of
 from core.models.reference import parse_reference
 from core.predict.many import VIEWS
@@ -107,7 +107,12 @@ def test_calibrate_gives_an_older_checkpoint_what_finish_gives_a_new_one(tiny, c
 
 def test_what_fit_printed_names_the_checkpoint_and_every_metric(tiny):
     assert "--checkpoint run:tiny" in tiny.printed
-    assert "balanced_accuracy" in tiny.printed
+    measured = read_manifest(tiny.run.path / "checkpoint").metrics
+    assert {"balanced_accuracy", "balanced_accuracy (balanced prior)"} <= set(measured)
+    assert [name for name in measured if f"  {name} " not in tiny.printed] == []
+    # Three balanced accuracies, and which is of what.
+    assert "as common as in training; (balanced prior) of answers" in tiny.printed
+    assert "The epochs were scored on val, by answers for the mix" in tiny.printed
     assert re.search(r"\bnan\b", tiny.printed) is None
 
 

@@ -28,12 +28,13 @@ INTRO: Final = {
 def draw(reader: Reader) -> None:
     """Draw the page."""
     st.markdown(INTRO[reader.name])
+    waiting = queue.waiting()
     try:
         runs = sources.runs()
     except LesionLensError as problem:
         notices.refuse(problem)
         st.stop()
-    waits = queue.asked_for(runs)
+    waits = queue.asked_for(waiting, runs)
     run = address.chosen(runs, waits=waits is not None)
     others = () if run is None else address.compared(runs, run)
     hidden = visible.hidden()

@@ -4,7 +4,7 @@ Only what moves is a fragment, so a look at the run costs one small rerun; the r
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import streamlit as st
@@ -30,29 +30,40 @@ from pages.ui.train import (
 )
 
 EVERY_S: Final = 1.5
-_HIDDEN: Final = "train_hidden"
-_SEEN: Final = "train_seen"
 
 
 def draw(run: Summary, others: Sequence[Summary], reader: Reader, *, hidden: bool) -> None:
     """Draw a run. others: laid over it. hidden: whether the tab is out of sight, so that nothing moves."""
-    replay = player.replay_of(run)
-    plays = replay is not None and player.current(run, replay).is_playing
-    moves = run.is_live or plays or any(one.is_live for one in others)
-    watching = moves and not hidden and not st.session_state.get("train_hold")
+    stands = standing(run, others)
+    watching = stands.moves and not hidden and not st.session_state.get("train_hold")
     st.fragment(_draw_moving, run_every=EVERY_S if watching else None)(
-        run.reference, tuple(one.reference for one in others), reader, moves
+        run.reference, tuple(one.reference for one in others), reader, stands
     )
 
 
-def _draw_moving(reference: str, others: tuple[str, ...], reader: Reader, moved: bool) -> None:
-    look(reference, others, reader, moved)
+@dataclass(frozen=True)
+class Standing:
+    """What the page around the moving part stands on: head and buttons on the state, its pace on `moves`."""
+
+    state: str
+    moves: bool
 
 
-def look(reference: str, others: tuple[str, ...], reader: Reader, moved: bool) -> None:
+def standing(run: Summary, others: Sequence[Summary]) -> Standing:
+    """Return how it stands with a run and those laid over it."""
+    replay = player.replay_of(run)
+    plays = replay is not None and player.current(run, replay).is_playing
+    return Standing(run.state, run.is_live or plays or any(one.is_live for one in others))
+
+
+def _draw_moving(reference: str, others: tuple[str, ...], reader: Reader, stood: Standing) -> None:
+    look(reference, others, reader, stood)
+
+
+def look(reference: str, others: tuple[str, ...], reader: Reader, stood: Standing) -> None:
     """Draw what a run has told by now: the part that refreshes.
 
-    moved: whether anything moved when the page decided how often to look.
+    stood: how it stood when the page around was drawn; where that has changed, the page is drawn anew.
     """
     here = {run.reference: run for run in sources.runs()}
     run = here.get(reference)
@@ -83,10 +94,8 @@ def look(reference: str, others: tuple[str, ...], reader: Reader, moved: bool) -
         confusion.draw(run, telling)
     journal.draw(run, state)
     afterwards.draw(run, telling, state)
-    plays = replay is not None and player.current(run, replay).is_playing
-    if (run.is_live or plays or any(one.is_live for one in over)) != moved:
-        # What moves has changed: the page decides anew how often to look.
-        if run.state != "running":
+    if (stands := standing(run, over)) != stood:
+        if stands.moves != stood.moves and run.state != "running":
             st.toast(notices.plain(story.headline(status, state, run.name)), icon=":material/flag:")
         st.rerun()
 

@@ -63,11 +63,15 @@ def _draw_item(place: int, item: Queued) -> None:
         )
 
 
-def asked_for(runs: Sequence[Summary]) -> Queued | None:
-    """Return what waits under the name that the address asks for, while its run has not begun again."""
+def asked_for(items: Sequence[Queued], runs: Sequence[Summary]) -> Queued | None:
+    """Return what waits under the name that the address asks for, while its run has not begun again.
+
+    The runs must have been listed after what waits: a run leaves the queue when it has begun, and would be
+    neither here nor there the other way round.
+    """
     name = st.query_params.get(address.RUN)
     live = {run.reference for run in runs if run.is_live}
-    return next((item for item in waiting() if item.name == name and name not in live), None)
+    return next((item for item in items if item.name == name and name not in live), None)
 
 
 def draw_waiting(name: str) -> None:

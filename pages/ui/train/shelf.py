@@ -50,16 +50,19 @@ def draw(looked_at: Summary | None, others: Sequence[Summary]) -> None:
         icon=":material/search:",
     )
     # Runs that others start, or that end, are seen here; it costs a few milliseconds of the server.
-    st.fragment(_draw_list, run_every="4s")(
-        None if looked_at is None else looked_at.reference, tuple(run.reference for run in others)
-    )
+    st.fragment(_draw_list, run_every="4s")(looked_at, tuple(run.reference for run in others))
 
 
-def _draw_list(looked_at: str | None, others: tuple[str, ...]) -> None:
+def _draw_list(drawn: Summary | None, others: tuple[str, ...]) -> None:
     if st.session_state.pop(_MOVED, False):
         st.rerun()
+    looked_at = None if drawn is None else drawn.reference
     queue.draw()
     runs = sources.runs()
+    live = {run.reference for run in runs if run.is_live}
+    if drawn is not None and not drawn.is_live and drawn.reference in live:
+        # The panel does not follow a run that had ended; somebody has let it go on from elsewhere.
+        st.rerun()
     wanted = str(st.session_state.get("find") or "").lower().split()
     found = [run for run in runs if _fits(run, wanted)]
     now = time.time()

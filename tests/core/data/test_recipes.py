@@ -10,6 +10,9 @@ from core.data.recipes import PictureRecipe, draw_steps, normalising_of, picture
 from core.data.steps import STEPS, Normalising
 from core.data.synthetic import draw_lesion
 from core.errors import RecipeError
+from core.models.registry import MODELS
+from train.data import stored_sizes
+from train.fit import preprocessing_for
 from train.recipe import available_recipes, load_recipe
 
 
@@ -22,7 +25,9 @@ def test_a_recipe_is_shown_with_the_values_that_the_trainer_reads(name):
         read.gray,
         read.augment,
     )
-    assert shown.train_size == read.train_sizes[-1]
+    assert shown.train_sizes == read.train_sizes
+    preprocessing = preprocessing_for(MODELS[read.model], read)
+    assert shown.stored_size == stored_sizes(read, preprocessing)[0]
     assert shown.frozen == (read.mode == "frozen")
 
 
@@ -39,6 +44,11 @@ def test_draws_lie_within_the_recipe_and_come_again_with_their_number(seed, name
     if zoom := drawn["zoom"].parameters:
         assert 1 <= zoom.factor <= recipe.augment.min_scale**-0.5 + 1e-9
         assert 1 / recipe.augment.stretch - 1e-9 <= zoom.stretch <= recipe.augment.stretch + 1e-9
+
+
+def test_pictures_are_kept_large_enough_for_the_input_and_for_every_epochs_crops():
+    for values in ({"size": 384}, {"train_sizes": (384, 224)}, {"train_sizes": (224, 384)}):
+        assert PictureRecipe("x", "resnet18", **values).stored_size == (384, 512)
 
 
 def test_what_a_recipe_switches_off_is_not_done():
@@ -67,14 +77,15 @@ def test_gray_is_always_sometimes_or_never():
 
 
 def test_training_draws_are_the_trainers_own_and_come_again():
-    recipe = PictureRecipe("x", "resnet18", train_size=48)
+    recipe = PictureRecipe("x", "resnet18", train_sizes=(48, 48))
     pixels = draw_lesion(1, kind="nv", size_px=(90, 120))
     draws = training_draws(pixels, recipe, count=3, seed=5)
     assert draws.shape == (3, 48, 48, 3)
     assert draws.dtype == np.uint8
     np.testing.assert_array_equal(draws, training_draws(pixels, recipe, count=3, seed=5))
     assert (draws[0] != draws[1]).any()
-    gray = training_draws(pixels, PictureRecipe("x", "resnet18", train_size=48, gray=True), count=1, seed=5)
+    in_gray = PictureRecipe("x", "resnet18", train_sizes=(48, 48), gray=True)
+    gray = training_draws(pixels, in_gray, count=1, seed=5)
     assert (gray[..., 0] == gray[..., 2]).all()
 
 
@@ -84,7 +95,10 @@ def test_a_models_mean_and_deviation_are_those_of_its_weights():
     assert normalising_of("nobody") == Normalising()
 
 
-@pytest.mark.parametrize("content", ["model = ", "epochs = 3", "model = 'x'\n[augment]\nhue_shift = 1"])
+@pytest.mark.parametrize(
+    "content",
+    ["model = ", "model = 'x'\ntrain_sizes = []", "epochs = 3", "model = 'x'\n[augment]\nhue_shift = 1"],
+)
 def test_a_recipe_that_cannot_be_shown_is_refused_by_name(tmp_path, content):
     (tmp_path / "mine.toml").write_text(content)
     with pytest.raises(RecipeError, match=r"mine\.toml cannot be shown"):
