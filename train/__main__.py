@@ -393,7 +393,7 @@ def _finish(folder: "RunFolder", data: Path | None, out: Path | None, display: T
     # Beside what was measured: the run's own checkpoint may be another, published with its own answers.
     evaluation.save((out or folder.path) / "evaluation")
     _print_metrics(evaluation)
-    typer.echo("The epochs were scored on val, by answers for the mix of diagnoses that training drew.")
+    typer.echo("The epochs were scored on val, before the answers were brought to that mix.")
     typer.echo(f"Checkpoint: {target}\nUse it with --checkpoint {reference_of(target)}")
 
 
@@ -432,7 +432,7 @@ def _print_metrics(evaluation: "Evaluation") -> None:
         value, low, high = map(_shown, (interval.value, interval.low, interval.high))
         typer.echo(f"  {name:34} {value}  ({low} to {high}, n = {interval.n})")
     typer.echo(
-        "balanced_accuracy is of answers that take the diagnoses for as common as in training; "
+        "balanced_accuracy is of answers that take the diagnoses for as common as in the train part; "
         "(balanced prior) of answers that take them for equally common: `score --prior balanced`."
     )
 

@@ -77,7 +77,7 @@ def _read(path: Path) -> PictureRecipe:
             frozen=values.get("mode") == "frozen",
             augment=_AUGMENT.validate_python(values.get("augment", {})),
         )
-    except (OSError, ValueError, TypeError, KeyError, IndexError, ValidationError) as problem:
+    except (OSError, ValueError, TypeError, KeyError, ValidationError) as problem:
         raise RecipeError(
             f"The recipe {path.name} cannot be shown ({problem}). Mend it or remove it."
         ) from problem

@@ -11,7 +11,7 @@ STREAMLITS_OWN = {
     "svg-img-alt": "the image role on a chart's inner svg, beside the alt text that we give",
 }
 
-# Resolves once the page has stayed as it is for a while; a page that plays or follows a run never does.
+# Resolves once the page has stayed as it is for a while; after 5 s for one that plays or follows a run.
 _STAYED = """() => new Promise(resolve => {
     let quiet
     const done = () => { watch.disconnect(); clearTimeout(quiet); clearTimeout(limit); resolve() }
@@ -34,11 +34,14 @@ def faults_on_a_phone(page: Page) -> list[str]:
     page.set_viewport_size({"width": 390, "height": 800})
     rule = "scrollable-region-focusable"
     found = _faults(page, {"runOnly": {"type": "rule", "values": [rule]}})
-    wide = page.get_by_test_id("stMain").evaluate("main => main.scrollWidth - main.clientWidth")
+    wide = page.get_by_test_id("stMain").evaluate(
+        "main => main.scrollWidth - Math.min(main.clientWidth, innerWidth)"
+    )
     return [*found, *([f"{wide} px wider than the screen"] if wide > 0 else [])]
 
 
 def _faults(page: Page, options: dict[str, object]) -> list[str]:
+    page.evaluate(_STAYED)
     wait_for_elements(page)
     page.evaluate(_STAYED)
     return [

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from core.data.synthetic import make_dataset
 from core.runs import control
-from core.runs.folder import RunFolder
+from core.runs.folder import LIVE_STATES, RunFolder
 from tests.core.runs.making import write_run
 from tests.e2e.conftest import serve, settle
 from tests.e2e.everyone import faults_on_a_phone, violations
@@ -104,7 +104,7 @@ def test_a_run_is_started_watched_stopped_and_resumed_and_another_replayed(
             expect(badge(page, "running")).to_be_visible(timeout=START_MS)
             wait_for_step(page, stopped_at + 1)
         finally:
-            if run.path.exists() and run.status().observed() == "running":
+            if run.path.exists() and run.status().observed() in LIVE_STATES:
                 control.stop(run)
         expect(badge(page, "stopped")).to_be_visible(timeout=START_MS)
 

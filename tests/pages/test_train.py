@@ -12,7 +12,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.runs import queue
-from core.runs.folder import process_mark
+from core.runs.folder import LIVE_STATES, process_mark
 from core.runs.library import BUNDLED_RUNS, Library
 from core.runs.notes import Notes, read_notes, write_notes
 from core.settings import settings
@@ -163,33 +163,66 @@ def look_at_what_stood():
 
 @pytest.mark.parametrize("stood", ["running", "paused"])
 @pytest.mark.parametrize("state", ["running", "paused", "stopped", "failed", "finished"])
-def test_the_page_is_drawn_anew_when_the_trainer_has_done_what_it_was_asked(runs_dir, stood, state):
+def test_the_page_is_drawn_anew_when_the_trainer_has_done_what_it_was_asked(
+    runs_dir, monkeypatch, stood, state
+):
+    told = []
+    monkeypatch.setattr("streamlit.toast", lambda words, **_: told.append(words))
     write_run(runs_dir / "one", **live(state=state))
     app = AppTest.from_function(look_at_what_stood)
     app.session_state["stood"] = (stood, True)
     app.run(timeout=60)
     assert not app.exception
     assert app.markdown[-1].value == f"drawn {1 if state == stood else 2}"
+    assert len(told) == (state not in LIVE_STATES)
 
 
-def list_a_run_that_had_stopped():
+def follow_one_with_another_laid_over():
+    import streamlit as st
+
+    from core.words import READERS
+    from pages.ui.train import panel, sources
+
+    st.session_state["train_hold"] = True
+    panel.draw(sources.find("one"), [sources.find("other")], READERS["ML"], hidden=False)
+
+
+@pytest.mark.parametrize(("state", "follows"), [("running", False), ("paused", False), ("stopped", True)])
+def test_only_a_run_that_lives_is_held_still(runs_dir, monkeypatch, state, follows):
+    paces = []
+
+    def fragment(_function, *, run_every):
+        paces.append(run_every)
+        return lambda *_: None
+
+    monkeypatch.setattr("streamlit.fragment", fragment)
+    write_run(runs_dir / "one", **live(state=state))
+    write_run(runs_dir / "other", **live())
+    app = AppTest.from_function(follow_one_with_another_laid_over).run(timeout=60)
+    assert not app.exception
+    assert [pace is not None for pace in paces] == [follows]
+
+
+def list_runs_that_had_stopped():
     import streamlit as st
 
     from pages.ui.train import shelf, sources
 
     st.session_state.times = st.session_state.get("times", 0) + 1
-    stood = st.session_state.setdefault("stood", sources.find("one"))
+    one, other = st.session_state.setdefault("stood", [sources.find("one"), sources.find("other")])
     if st.session_state.times <= 2:
-        shelf._draw_list(stood, ())
+        shelf._draw_list(one, [other])
     st.markdown(f"drawn {st.session_state.times}")
 
 
-def test_a_run_that_somebody_resumes_elsewhere_is_seen_to_live(runs_dir):
+@pytest.mark.parametrize("resumed", ["one", "other"])
+def test_a_run_that_somebody_resumes_elsewhere_is_seen_to_live(runs_dir, resumed):
     write_run(runs_dir / "one", state="stopped")
-    app = AppTest.from_function(list_a_run_that_had_stopped).run(timeout=60)
+    write_run(runs_dir / "other", state="stopped")
+    app = AppTest.from_function(list_runs_that_had_stopped).run(timeout=60)
     assert app.markdown[-1].value == "drawn 1"
-    shutil.rmtree(runs_dir / "one")
-    write_run(runs_dir / "one", **live())
+    shutil.rmtree(runs_dir / resumed)
+    write_run(runs_dir / resumed, **live())
     app.run(timeout=60)
     assert not app.exception
     assert app.markdown[-1].value == "drawn 3"
@@ -243,6 +276,26 @@ def test_a_start_that_is_pressed_twice_starts_one_run(runs_dir):
         assert not app.exception
         [item] = queue.waiting(runs_dir)
     assert app.markdown[0].value == item.name
+
+
+@pytest.mark.parametrize(
+    ("state", "wish", "waits"),
+    [
+        ("running", "pause", True),
+        ("paused", "pause", False),
+        ("paused", "resume", True),
+        ("running", "resume", False),
+        ("running", "stop", True),
+        ("paused", "stop", True),
+        ("stopped", "stop", False),
+    ],
+)
+def test_what_the_trainer_was_asked_is_said_until_it_has_done_it(open_page, runs_dir, state, wish, waits):
+    write_run(runs_dir / "one", **live(state=state))
+    (runs_dir / "one" / "request.json").write_text(json.dumps({"wish": wish}))
+    app = open_page("Train", run="one")
+    assert not app.exception
+    assert (f"Asked to {wish}" in said(app, "caption")) == waits
 
 
 def test_a_stop_is_asked_of_the_trainer_and_said(open_page, runs_dir):

@@ -111,8 +111,8 @@ def test_what_fit_printed_names_the_checkpoint_and_every_metric(tiny):
     assert {"balanced_accuracy", "balanced_accuracy (balanced prior)"} <= set(measured)
     assert [name for name in measured if f"  {name} " not in tiny.printed] == []
     # Three balanced accuracies, and which is of what.
-    assert "as common as in training; (balanced prior) of answers" in tiny.printed
-    assert "The epochs were scored on val, by answers for the mix" in tiny.printed
+    assert "as common as in the train part; (balanced prior) of answers" in tiny.printed
+    assert "The epochs were scored on val, before" in tiny.printed
     assert re.search(r"\bnan\b", tiny.printed) is None
 
 

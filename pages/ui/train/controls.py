@@ -43,7 +43,9 @@ def draw_said(run: Summary) -> None:
         notices.refuse(said)
     elif said is not None:
         st.toast(notices.plain(said), icon=":material/check:")
-    if run.is_live and (wish := _wish(run)) is not None:
+    wish = _wish(run) if run.is_live else None
+    # A paused trainer leaves what it was asked where it is, until it is asked for something else.
+    if wish is not None and (run.state, wish) not in (("paused", "pause"), ("running", "resume")):
         st.caption(f":material/hourglass_top: Asked to {wish}; the trainer ends its step first.")
     if not run.is_bundled and not settings().allow_training:
         st.caption(

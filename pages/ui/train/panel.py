@@ -35,8 +35,9 @@ EVERY_S: Final = 1.5
 def draw(run: Summary, others: Sequence[Summary], reader: Reader, *, hidden: bool) -> None:
     """Draw a run. others: laid over it. hidden: whether the tab is out of sight, so that nothing moves."""
     stands = standing(run, others)
-    watching = stands.moves and not hidden and not st.session_state.get("train_hold")
-    st.fragment(_draw_moving, run_every=EVERY_S if watching else None)(
+    held = run.is_live and st.session_state.get("train_hold")
+    watching = stands.moves and not hidden and not held
+    st.fragment(look, run_every=EVERY_S if watching else None)(
         run.reference, tuple(one.reference for one in others), reader, stands
     )
 
@@ -54,10 +55,6 @@ def standing(run: Summary, others: Sequence[Summary]) -> Standing:
     replay = player.replay_of(run)
     plays = replay is not None and player.current(run, replay).is_playing
     return Standing(run.state, run.is_live or plays or any(one.is_live for one in others))
-
-
-def _draw_moving(reference: str, others: tuple[str, ...], reader: Reader, stood: Standing) -> None:
-    look(reference, others, reader, stood)
 
 
 def look(reference: str, others: tuple[str, ...], reader: Reader, stood: Standing) -> None:
@@ -95,7 +92,7 @@ def look(reference: str, others: tuple[str, ...], reader: Reader, stood: Standin
     journal.draw(run, state)
     afterwards.draw(run, telling, state)
     if (stands := standing(run, over)) != stood:
-        if stands.moves != stood.moves and run.state != "running":
+        if stands.state != stood.state and not run.is_live:
             st.toast(notices.plain(story.headline(status, state, run.name)), icon=":material/flag:")
         st.rerun()
 

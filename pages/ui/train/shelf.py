@@ -50,23 +50,27 @@ def draw(looked_at: Summary | None, others: Sequence[Summary]) -> None:
         icon=":material/search:",
     )
     # Runs that others start, or that end, are seen here; it costs a few milliseconds of the server.
-    st.fragment(_draw_list, run_every="4s")(looked_at, tuple(run.reference for run in others))
+    st.fragment(_draw_list, run_every="4s")(looked_at, others)
 
 
-def _draw_list(drawn: Summary | None, others: tuple[str, ...]) -> None:
+def _draw_list(looked_at: Summary | None, others: Sequence[Summary]) -> None:
     if st.session_state.pop(_MOVED, False):
         st.rerun()
-    looked_at = None if drawn is None else drawn.reference
     queue.draw()
     runs = sources.runs()
-    live = {run.reference for run in runs if run.is_live}
-    if drawn is not None and not drawn.is_live and drawn.reference in live:
-        # The panel does not follow a run that had ended; somebody has let it go on from elsewhere.
+    ended = {run.reference for run in (looked_at, *others) if run is not None and not run.is_live}
+    if any(run.is_live and run.reference in ended for run in runs):
+        # The panel may not follow a run that had ended; somebody has let it go on from elsewhere.
         st.rerun()
     wanted = str(st.session_state.get("find") or "").lower().split()
     found = [run for run in runs if _fits(run, wanted)]
     now = time.time()
-    rows = [_row(run, looked_at, others, now) for run in found[:SHOWN]]
+    drawn = None if looked_at is None else looked_at.reference
+    laid_over = {run.reference for run in others}
+    rows = [
+        _row(run, now) | {"picked": run.reference == drawn, "compared": run.reference in laid_over}
+        for run in found[:SHOWN]
+    ]
     rest = len(found) - len(rows)
     note = (
         f"and {rest:,} more; find them above"
@@ -106,7 +110,7 @@ def _picked() -> None:
     st.session_state[_MOVED] = True
 
 
-def _row(run: Summary, looked_at: str | None, others: tuple[str, ...], now: float) -> dict[str, Any]:
+def _row(run: Summary, now: float) -> dict[str, Any]:
     state = _state(run)
     best = "–" if math.isnan(run.best) else f"{run.best:.3f}"
     took = duration(run.duration_s)
@@ -124,7 +128,5 @@ def _row(run: Summary, looked_at: str | None, others: tuple[str, ...], now: floa
         "when": f"{took} so far" if run.is_live else run.problem or ended,
         "share": round(share, 3) if run.is_live else None,
         "tags": list(read_notes(run.folder).tags),
-        "picked": run.reference == looked_at,
-        "compared": run.reference in others,
         "words": f"{run.name}, {state}, recipe {run.recipe_name}, best balanced accuracy {best}, {took}",
     }
